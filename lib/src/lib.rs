@@ -1,0 +1,35 @@
+//! Seeing processes, naming them for ever, ending their trees, and remembering them.
+//!
+//! This is the library below the tools of procherd. It knows nothing of terminals, command lines or exit codes; the
+//! tools know nothing of how processes are read.
+//!
+//! # Layers
+//!
+//! A module imports only from its own row and the rows above it. A test reads the imports and holds this table.
+//!
+//! | row       | modules |
+//! |-----------|---------|
+//! | words     | `error` `id` `text` `signal` `status` |
+//! | meaning   | `record` `tree` `select` `evidence` |
+//! | form      | `stream` `table` |
+//! | system    | `sys` `host` `source` `handle` `sockets` |
+//! | behaviour | `snapshot` `registry` `terminate` `health` `spawn` `session` `supervise` |
+//!
+//! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
+//!
+//! # The order of every action
+//!
+//! Open, verify, act: an [`id::Identity`] says which process is meant, a [`handle`] proves that it still lives and
+//! holds it, and only then is anything done to it, through that handle.
+
+pub mod error;
+pub mod id;
+pub mod signal;
+pub mod status;
+pub mod text;
+
+pub mod record;
+
+pub mod host;
+pub mod source;
+pub mod sys;
