@@ -30,6 +30,7 @@ pub mod text;
 
 pub mod record;
 
+pub mod handle;
 pub mod host;
 pub mod source;
 pub mod sys;

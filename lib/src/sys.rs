@@ -34,6 +34,12 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno
     Errno::result(done).map(drop)
 }
 
+/// Sends a signal to whichever process has a number now. Only for kernels without pidfds: see `handle`.
+pub fn kill_number(pid: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: the call takes two numbers and touches no memory of ours.
+    Errno::result(unsafe { libc::kill(pid.raw(), signal) }).map(drop)
+}
+
 /// Tells whether a pidfd lives in pidfs, so that its inode names the process for ever within this boot.
 pub fn is_pidfs(pidfd: &OwnedFd) -> bool {
     nix::sys::statfs::fstatfs(pidfd).is_ok_and(|fs| i64::from(fs.filesystem_type().0) == PID_FS_MAGIC)
