@@ -29,8 +29,13 @@ pub mod status;
 pub mod text;
 
 pub mod record;
+pub mod tree;
+
+pub mod stream;
 
 pub mod handle;
 pub mod host;
 pub mod source;
 pub mod sys;
+
+pub mod snapshot;

@@ -1,0 +1,152 @@
+//! One look at all processes: from the live system with two threads when there are many, from a folder, or from
+//! records that were saved.
+
+use std::thread;
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::id::Pid;
+use crate::record::{Process, Record};
+use crate::source::{Source, Wants};
+use crate::tree::Table;
+
+/// From this many processes on, a second thread reads half of them. Below, starting it costs more than it gains.
+const WORTH_A_THREAD: usize = 400;
+
+/// Reads all processes. Those that vanish meanwhile are left out.
+pub fn read(host: &Host, source: &Source, wants: Wants) -> Result<Table> {
+    let pids = source.pids()?;
+    let processes = read_pids(source, &pids, wants)?;
+    Ok(with_view(host, processes))
+}
+
+/// Reads some processes, in the order of their numbers.
+pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Process>> {
+    let half = |part: &[Pid]| -> Result<Vec<Process>> {
+        let mut reader = source.reader(wants);
+        let mut found = Vec::with_capacity(part.len());
+        for pid in part {
+            found.extend(reader.read(*pid)?);
+        }
+        Ok(found)
+    };
+    let alone = thread::available_parallelism().is_ok_and(|cores| cores.get() < 2);
+    if alone || pids.len() < WORTH_A_THREAD {
+        return half(pids);
+    }
+    let (first, second) = pids.split_at(pids.len() / 2);
+    let (first, second) = thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, || half(second));
+        let first = half(first);
+        // A full process table refuses the thread: then one reads all.
+        let second = match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => half(second),
+        };
+        (first, second)
+    });
+    let mut processes = first?;
+    processes.append(&mut second?);
+    Ok(processes)
+}
+
+/// Makes a table of processes that have just been read here.
+pub fn with_view(host: &Host, processes: Vec<Process>) -> Table {
+    let mut uids: Vec<u32> = processes.iter().filter_map(|process| process.uid).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    Table::new(host.view(uids.into_iter()), processes)
+}
+
+/// A table that was saved as records, with the records that it was read from, in the same order.
+#[derive(Debug)]
+pub struct Saved {
+    /// The processes and their tree.
+    pub table: Table,
+    /// The record of each process.
+    pub records: Vec<Record>,
+}
+
+/// Makes a table of saved process records. A record that lacks what a finder needs is an error.
+///
+/// Ages stay what they were when the snapshot was taken.
+pub fn from_records(host: &Host, records: Vec<Record>) -> Result<Saved> {
+    let ticks = host.ticks_per_second();
+    let processes =
+        records.iter().map(|record| Process::from_record(record, ticks)).collect::<Result<_>>()?;
+    let mut view = host.view(std::iter::empty());
+    if let Some(first) = records.first() {
+        let identity = first.identity()?;
+        view.place.boot = identity.boot.unwrap_or(view.place.boot);
+        view.place.pid_ns = identity.pid_ns.unwrap_or(view.place.pid_ns);
+        view.place.machine = identity.machine;
+        view.place.host = identity.host.unwrap_or(view.place.host);
+        let age = first.field::<u64>("age_ms")?.unwrap_or(0);
+        let start = identity.start_ticks.unwrap_or(0).saturating_mul(1000) / ticks.max(1);
+        view.boot_ms = start.saturating_add(age);
+    }
+    Ok(Saved { table: Table::new(view, processes), records })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn fixture(name: &str) -> Source {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+        Source::folder(&path).expect("a fixture")
+    }
+
+    #[test]
+    fn the_live_table_holds_this_process_below_its_parent() {
+        let host = Host::look().expect("a host");
+        let source = Source::live().expect("/proc");
+        let table = read(&host, &source, Wants::EVERYDAY).expect("readable");
+        let own = table.find(Pid::this().get()).expect("this process");
+        let parent = table.parent(own).expect("a parent");
+        assert_eq!(table.get(parent).pid.get(), nix::unistd::getppid().as_raw().cast_unsigned());
+    }
+
+    #[test]
+    fn hostile_names_of_a_folder_are_read_whole() {
+        let host = Host::look().expect("a host");
+        let table = read(&host, &fixture("hostile"), Wants::EVERYDAY).expect("readable");
+        let comm = |pid| table.get(table.find(pid).expect("there")).comm.bytes().to_vec();
+        assert_eq!(comm(10), b"a) R 1 (b\nc");
+        assert_eq!(comm(11), b"\x1b[31m\xff\xfe");
+        assert_eq!(table.get(table.find(12).expect("there")).cmdline.bytes(), b"");
+        assert!(table.get(table.find(2).expect("there")).kernel_thread);
+        assert_eq!(table.parent(table.find(10).expect("there")), table.find(1));
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_that_names_it() {
+        let host = Host::look().expect("a host");
+        let error = read(&host, &fixture("truncated"), Wants::EVERYDAY).expect_err("damaged");
+        assert!(error.to_string().contains("10/stat"), "{error}");
+    }
+
+    #[test]
+    fn a_parent_whose_number_was_reused_is_no_parent() {
+        let host = Host::look().expect("a host");
+        let table = read(&host, &fixture("reused"), Wants::EVERYDAY).expect("readable");
+        assert_eq!(table.parent(table.find(11).expect("there")), None);
+    }
+
+    #[test]
+    fn a_saved_table_has_the_same_tree() {
+        let host = Host::look().expect("a host");
+        let live = read(&host, &fixture("hostile"), Wants::EVERYDAY).expect("readable");
+        let mut lines = Vec::new();
+        for process in live.processes() {
+            process.line(&live.view, &mut lines).end();
+        }
+        let records =
+            lines.split_inclusive(|byte| *byte == b'\n').map(|line| Record::parse(line).expect("a record"));
+        let saved = from_records(&host, records.collect()).expect("a table");
+        for index in 0..live.processes().len() {
+            assert_eq!(live.parent(index), saved.table.parent(index));
+        }
+    }
+}
