@@ -28,7 +28,9 @@ pub mod signal;
 pub mod status;
 pub mod text;
 
+pub mod evidence;
 pub mod record;
+pub mod select;
 pub mod tree;
 
 pub mod stream;

@@ -1,0 +1,265 @@
+//! Choosing processes by what they are: pattern, file, folder, environment, user, age, registration.
+//!
+//! Selectors of one kind are alternatives; kinds narrow each other. A fact that could not be read is no "no": the
+//! verdict is [`Verdict::Unknown`], and the finder has to say that it could not look.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::error::{Error, Kind, Result};
+use crate::record::{Process, View};
+
+/// Reads facts of a process that a table does not hold. The live system reads them; a saved table may have them.
+pub trait Facts {
+    /// The file that it runs.
+    fn exe(&self, process: &Process) -> Fact;
+    /// Its working directory.
+    fn cwd(&self, process: &Process) -> Fact;
+    /// Its environment, entries ended by NUL.
+    fn environ(&self, process: &Process) -> Fact;
+}
+
+/// A fact that had to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// It is this.
+    Known(Vec<u8>),
+    /// There is none, or the process has gone.
+    Absent,
+    /// It may not be read, or a saved table does not hold it.
+    Hidden,
+}
+
+/// Whether a process is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// A fact that decides could not be read: the text names it.
+    Unknown(&'static str),
+}
+
+/// What a registry says of a process, for the selectors that ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Membership<'a> {
+    /// The service that it is registered as, or belongs to.
+    pub service: Option<&'a str>,
+    /// The session that it belongs to.
+    pub session: Option<&'a str>,
+}
+
+/// Which processes are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Patterns over the whole command line.
+    pub patterns: Vec<Regex>,
+    /// Executed files, by path or by last component.
+    pub exes: Vec<String>,
+    /// Working directories: the folder itself or one below it.
+    pub folders: Vec<PathBuf>,
+    /// Environment entries: a name, and perhaps a value.
+    pub environment: Vec<(String, Option<String>)>,
+    /// Registered services.
+    pub services: Vec<String>,
+    /// Registered sessions.
+    pub sessions: Vec<String>,
+    /// The only user whose processes are looked at; none for all.
+    pub uid: Option<u32>,
+    /// Younger processes are passed over.
+    pub min_age: Duration,
+}
+
+/// Compiles a pattern. It is matched against bytes; classes such as `\w` are those of ASCII.
+pub fn pattern(text: &str) -> Result<Regex> {
+    if text.is_empty() {
+        return Err(Error::new(Kind::Invalid, "read pattern", "''", "an empty pattern matches everything"));
+    }
+    RegexBuilder::new(text).unicode(false).size_limit(1 << 22).build().map_err(|error| {
+        let why = match error {
+            regex::Error::CompiledTooBig(_) => "too large".to_owned(),
+            error => error.to_string().lines().last().unwrap_or_default().trim().replace("error: ", ""),
+        };
+        Error::new(Kind::Invalid, "read pattern", format_args!("'{text}'"), why)
+    })
+}
+
+/// Reads patterns from a text: one a line, empty lines and lines that begin with `#` passed over.
+pub fn patterns_of(text: &str) -> Result<Vec<Regex>> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(pattern)
+        .collect()
+}
+
+impl Selection {
+    /// Tells whether anything but user and age was asked for: then probable evidence is reported too.
+    pub fn narrows(&self) -> bool {
+        !(self.patterns.is_empty()
+            && self.exes.is_empty()
+            && self.folders.is_empty()
+            && self.environment.is_empty()
+            && self.services.is_empty()
+            && self.sessions.is_empty())
+    }
+
+    /// Judges a process, cheap facts first.
+    pub fn judge(
+        &self,
+        process: &Process,
+        view: &View,
+        member: Membership<'_>,
+        facts: &dyn Facts,
+    ) -> Verdict {
+        let one_of = |wanted: &[String], name: Option<&str>| {
+            wanted.is_empty() || name.is_some_and(|name| wanted.iter().any(|wanted| wanted == name))
+        };
+        let cheap = self.uid.is_none_or(|uid| process.uid.is_none_or(|owner| owner == uid))
+            && u128::from(view.age_ms(process)) >= self.min_age.as_millis()
+            && one_of(&self.services, member.service)
+            && one_of(&self.sessions, member.session)
+            && self.matches_pattern(process);
+        if !cheap {
+            return Verdict::No;
+        }
+        let dear = [
+            (self.exes.is_empty(), "exe"),
+            (self.folders.is_empty(), "cwd"),
+            (self.environment.is_empty(), "environ"),
+        ];
+        for (_, name) in dear.into_iter().filter(|(unasked, _)| !unasked) {
+            let (fact, test): (Fact, &dyn Fn(&[u8]) -> bool) = match name {
+                "exe" => (facts.exe(process), &|bytes| self.matches_exe(bytes)),
+                "cwd" => (facts.cwd(process), &|bytes| self.matches_folder(bytes)),
+                _ => (facts.environ(process), &|bytes| self.matches_environment(bytes)),
+            };
+            match fact {
+                Fact::Known(bytes) if test(&bytes) => {}
+                Fact::Hidden => return Verdict::Unknown(name),
+                Fact::Known(_) | Fact::Absent => return Verdict::No,
+            }
+        }
+        Verdict::Yes
+    }
+
+    fn matches_pattern(&self, process: &Process) -> bool {
+        if self.patterns.is_empty() {
+            return true;
+        }
+        let command = process.command();
+        self.patterns.iter().any(|pattern| pattern.is_match(&command))
+    }
+
+    fn matches_exe(&self, exe: &[u8]) -> bool {
+        let exe = living_path(exe);
+        let name = exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        self.exes.iter().any(|wanted| wanted.as_bytes() == exe || wanted.as_bytes() == name)
+    }
+
+    fn matches_folder(&self, cwd: &[u8]) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+        let cwd = Path::new(std::ffi::OsStr::from_bytes(living_path(cwd)));
+        self.folders.iter().any(|folder| cwd.starts_with(folder))
+    }
+
+    fn matches_environment(&self, environ: &[u8]) -> bool {
+        self.environment.iter().any(|(name, value)| match (variable(environ, name), value) {
+            (Some(found), Some(value)) => found == value.as_bytes(),
+            (found, None) => found.is_some(),
+            (None, Some(_)) => false,
+        })
+    }
+}
+
+/// The value of a variable in an environment block (environ(7)): the first entry counts, as for getenv(3).
+pub fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    environ
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")))
+}
+
+/// A path of `/proc` without the mark that its file was removed.
+fn living_path(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b" (deleted)").unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{process, view};
+
+    struct Fixed(Fact);
+
+    impl Facts for Fixed {
+        fn exe(&self, _: &Process) -> Fact {
+            self.0.clone()
+        }
+        fn cwd(&self, _: &Process) -> Fact {
+            self.0.clone()
+        }
+        fn environ(&self, _: &Process) -> Fact {
+            self.0.clone()
+        }
+    }
+
+    fn judge(selection: &Selection, command: &[u8], fact: Fact) -> Verdict {
+        let mut process = process(7, 1, 7, 7, 9000);
+        process.cmdline = command.into();
+        selection.judge(&process, &view(), Membership::default(), &Fixed(fact))
+    }
+
+    #[test]
+    fn a_pattern_sees_the_whole_command_line_as_bytes() {
+        let wanted = Selection {
+            patterns: vec![pattern("tsx.*run-agent").expect("a pattern")],
+            ..Selection::default()
+        };
+        assert_eq!(judge(&wanted, b"node\0tsx\0\xff\xfe\0run-agent\0", Fact::Absent), Verdict::Yes);
+        assert_eq!(judge(&wanted, b"node\0run-agent\0", Fact::Absent), Verdict::No);
+    }
+
+    #[test]
+    fn a_bad_pattern_is_said_on_one_line() {
+        for text in ["", "(", "[z-a]", "a{99999999}"] {
+            let error = pattern(text).expect_err(text).to_string();
+            assert!(!error.contains('\n') && error.starts_with("read pattern: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_holds_what_is_below_it_and_not_its_namesakes() {
+        let wanted = Selection { folders: vec!["/a/b".into()], ..Selection::default() };
+        let at = |path: &[u8]| judge(&wanted, b"x\0", Fact::Known(path.to_vec()));
+        assert_eq!(
+            (at(b"/a/b"), at(b"/a/b/c"), at(b"/a/b (deleted)")),
+            (Verdict::Yes, Verdict::Yes, Verdict::Yes)
+        );
+        assert_eq!(
+            (at(b"/a/bc"), at(b"/a"), at(b"/a/b-old (deleted)")),
+            (Verdict::No, Verdict::No, Verdict::No)
+        );
+    }
+
+    #[test]
+    fn a_hidden_fact_is_never_a_no() {
+        let wanted = Selection { environment: vec![("A".into(), None)], ..Selection::default() };
+        assert_eq!(judge(&wanted, b"x\0", Fact::Hidden), Verdict::Unknown("environ"));
+        assert_eq!(judge(&wanted, b"x\0", Fact::Known(b"B=1\0A=\0".to_vec())), Verdict::Yes);
+        assert_eq!(judge(&wanted, b"x\0", Fact::Known(b"B=A=1\0AA=1\0".to_vec())), Verdict::No);
+    }
+
+    #[test]
+    fn kinds_narrow_each_other() {
+        let mut wanted =
+            Selection { patterns: vec![pattern("x").expect("a pattern")], ..Selection::default() };
+        wanted.min_age = Duration::from_millis(10_001);
+        assert_eq!(judge(&wanted, b"x\0", Fact::Absent), Verdict::No, "it is 10 s old");
+        wanted.min_age = Duration::from_secs(10);
+        wanted.uid = Some(1);
+        assert_eq!(judge(&wanted, b"x\0", Fact::Absent), Verdict::No, "another user's");
+    }
+}
