@@ -13,7 +13,7 @@
 //! | meaning   | `record` `tree` `select` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` |
-//! | behaviour | `snapshot` `registry` `terminate` `health` `spawn` `session` `supervise` |
+//! | behaviour | `snapshot` `pipeline` `registry` `terminate` `health` `spawn` `session` `supervise` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
 //!
@@ -34,10 +34,12 @@ pub mod select;
 pub mod tree;
 
 pub mod stream;
+pub mod table;
 
 pub mod handle;
 pub mod host;
 pub mod source;
 pub mod sys;
 
+pub mod pipeline;
 pub mod snapshot;

@@ -6,10 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::RegexBuilder;
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{Process, View};
+
+/// A regular expression over bytes.
+pub type Pattern = regex::bytes::Regex;
 
 /// Reads facts of a process that a table does not hold. The live system reads them; a saved table may have them.
 pub trait Facts {
@@ -56,7 +59,7 @@ pub struct Membership<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Patterns over the whole command line.
-    pub patterns: Vec<Regex>,
+    pub patterns: Vec<Pattern>,
     /// Executed files, by path or by last component.
     pub exes: Vec<String>,
     /// Working directories: the folder itself or one below it.
@@ -74,7 +77,7 @@ pub struct Selection {
 }
 
 /// Compiles a pattern. It is matched against bytes; classes such as `\w` are those of ASCII.
-pub fn pattern(text: &str) -> Result<Regex> {
+pub fn pattern(text: &str) -> Result<Pattern> {
     if text.is_empty() {
         return Err(Error::new(Kind::Invalid, "read pattern", "''", "an empty pattern matches everything"));
     }
@@ -88,7 +91,7 @@ pub fn pattern(text: &str) -> Result<Regex> {
 }
 
 /// Reads patterns from a text: one a line, empty lines and lines that begin with `#` passed over.
-pub fn patterns_of(text: &str) -> Result<Vec<Regex>> {
+pub fn patterns_of(text: &str) -> Result<Vec<Pattern>> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))

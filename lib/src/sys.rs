@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "the one module that may call the kernel directly")]
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
@@ -160,6 +160,7 @@ impl Drop for Pile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd as _;
 
     #[test]
     fn a_pile_closes_what_it_took_and_nothing_else() {

@@ -150,6 +150,38 @@ impl<T: std::fmt::Display> Serialize for Shown<T> {
 }
 
 impl Process {
+    /// The names of all fields of a process record.
+    pub const FIELDS: [&str; 28] = [
+        "type",
+        "v",
+        "pid",
+        "pidfd_inode",
+        "start_ticks",
+        "boot_id",
+        "pid_ns",
+        "host",
+        "machine",
+        "ppid",
+        "pgid",
+        "sid",
+        "tty",
+        "state",
+        "comm",
+        "kernel_thread",
+        "cmdline",
+        "exe",
+        "cwd",
+        "uid",
+        "user",
+        "threads",
+        "rss_bytes",
+        "cpu_ms",
+        "started_at",
+        "age_ms",
+        "denied",
+        "identified_by",
+    ];
+
     /// Names the process for ever.
     pub fn identity(&self, place: &Place) -> Identity {
         let ticks = (!self.denied.has(Denied::STAT)).then_some(self.start_ticks);

@@ -1,0 +1,8 @@
+//! Records as people read them: aligned tables and pictures of trees.
+//!
+//! A view is made of the records that a tool would write into a pipe, and of nothing else. So what people see and what
+//! the next tool reads cannot differ.
+
+mod show;
+
+pub use show::{Shape, Show, Style};

@@ -1,0 +1,15 @@
+//! What all tools share, said once: running, arguments, operands, reports and output.
+
+mod args;
+mod operands;
+mod output;
+mod report;
+mod run;
+mod scene;
+
+pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
+pub use operands::{Operand, Operands, input, service};
+pub use output::{Format, Output};
+pub use report::{Exit, Reporter};
+pub use run::{Outcome, Tool, main};
+pub use scene::{Found, Scene, Sheet};

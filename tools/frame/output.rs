@@ -1,0 +1,141 @@
+//! What a tool writes: records for the next tool, or a view of them for people.
+
+use std::io::{self, IsTerminal as _, Stdout};
+
+use procherd::error::{Error, Result};
+use procherd::record::Record;
+use procherd::stream::Writer;
+use procherd::table::{Shape, Show, Style};
+
+use super::args::{Choice, OutputArgs};
+
+/// The forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A view on a terminal, NDJSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Ndjson,
+    /// Aligned columns.
+    Table,
+    /// A picture of the tree.
+    Tree,
+}
+
+impl Format {
+    /// The names of all forms.
+    pub const NAMES: [&'static str; 4] = ["auto", "ndjson", "table", "tree"];
+
+    /// The form of a name; `auto` for any that is unknown, which the parser has refused before.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "ndjson" => Self::Ndjson,
+            "table" => Self::Table,
+            "tree" => Self::Tree,
+            _ => Self::Auto,
+        }
+    }
+}
+
+/// Standard output of a tool.
+pub struct Output {
+    writer: Writer<Stdout>,
+    show: Option<Show>,
+    line: Vec<u8>,
+    gone: bool,
+}
+
+impl Output {
+    /// Opens standard output as the options say; `view` is the shape that a terminal sees by default.
+    pub fn new(args: &OutputArgs, view: Shape) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let shape = match args.format {
+            Format::Auto if terminal => Some(view),
+            Format::Auto | Format::Ndjson => None,
+            Format::Table => Some(Shape::Table),
+            Format::Tree => Some(Shape::Tree),
+        };
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = match args.color {
+            Choice::Always => true,
+            Choice::Never => false,
+            Choice::Auto => {
+                terminal && !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let style = Style { width: terminal.then(window_width).flatten(), colour, ascii: !speaks_utf8() };
+        Self {
+            writer: Writer::new(io::stdout(), terminal),
+            show: shape.map(|shape| Show::new(shape, style)),
+            line: Vec::new(),
+            gone: false,
+        }
+    }
+
+    /// Writes one record: `make` appends its line. When the reader has left, it is dropped.
+    pub fn record(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        let Some(show) = &mut self.show else {
+            let done = self.writer.write(make);
+            return self.check(done);
+        };
+        self.line.clear();
+        make(&mut self.line);
+        let record = Record::parse(&self.line)?;
+        let done = self.writer.write(|out| show.add(&record, out));
+        self.check(done)
+    }
+
+    /// Tells whether the reader has left. A reporting tool then stops; an acting one goes on.
+    pub fn reader_left(&self) -> bool {
+        self.gone
+    }
+
+    /// Hands on what waits.
+    pub fn flush(&mut self) -> Result<()> {
+        let done = self.writer.flush();
+        self.check(done)
+    }
+
+    /// Writes the rest.
+    pub fn end(mut self) -> Result<()> {
+        if let Some(show) = self.show.take().filter(|_| !self.gone) {
+            let done = self.writer.write(|out| show.end(out));
+            self.check(done)?;
+        }
+        if self.gone { Ok(()) } else { self.flush() }
+    }
+
+    fn check(&mut self, done: io::Result<()>) -> Result<()> {
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            Err(error) => {
+                self.gone = true;
+                Err(Error::system("write", "standard output", error))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// The width of the window that standard output goes to; `COLUMNS` where the window has none.
+fn window_width() -> Option<usize> {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0).or(asked)
+}
+
+/// Tells whether the locale writes UTF-8 (locale(7): `LC_ALL`, then `LC_CTYPE`, then `LANG`).
+fn speaks_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    set.is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
+}

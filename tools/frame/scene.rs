@@ -1,0 +1,230 @@
+//! What a finder looks at: the live table or a saved one, with the same questions answered for both.
+
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStringExt;
+
+use procherd::error::{Error, Kind, Result};
+use procherd::evidence::Registered;
+use procherd::handle::{self, Look};
+use procherd::host::Host;
+use procherd::id::{Identity, Pid};
+use procherd::record::{Line, Process, Record};
+use procherd::select::{Fact, Facts};
+use procherd::snapshot::{self, Saved};
+use procherd::source::{Source, Wants};
+use procherd::stream::{Item, Reader};
+use procherd::tree::{Index, Table};
+use serde::Serialize;
+
+use super::args::LookArgs;
+use super::report::Reporter;
+
+/// One look at processes, and what it was made of.
+pub struct Scene {
+    host: Host,
+    source: Source,
+    table: Table,
+    /// The records of a saved look, in the order of the table.
+    saved: Option<Vec<Record>>,
+    /// What the registry knows.
+    pub registered: Registered,
+}
+
+/// What an operand turned out to be.
+pub enum Found {
+    /// It stands in the table.
+    At(Index),
+    /// There is no such process any more.
+    Gone,
+    /// It cannot be judged here; the text says why.
+    Elsewhere(&'static str),
+}
+
+impl Scene {
+    /// Looks at the live system, or reads the snapshot that the options name.
+    pub fn look(args: &LookArgs, wants: Wants, reporter: &mut Reporter) -> Result<Self> {
+        let (host, source) = (Host::look()?, Source::live()?);
+        let (table, saved) = match &args.from {
+            None => (snapshot::read(&host, &source, wants)?, None),
+            Some(path) => {
+                let file = std::fs::File::open(path)
+                    .map_err(|error| Error::system("read snapshot", path.display(), error))?;
+                let saved = read_saved(&host, std::io::BufReader::new(file), reporter)?;
+                (saved.table, Some(saved.records))
+            }
+        };
+        Ok(Self { host, source, table, saved, registered: Registered::default() })
+    }
+
+    /// This machine.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The live process table, for facts that the look does not hold.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// All processes of the look.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Tells whether this is the live system.
+    pub fn is_live(&self) -> bool {
+        self.saved.is_none()
+    }
+
+    /// Finds a process by identity.
+    ///
+    /// A process that began after the look is found by looking again: what was typed may be that young.
+    pub fn find(&self, identity: &Identity) -> Found {
+        if let Some(index) = self.table.find_exactly(identity.pid, identity.inode, identity.start_ticks) {
+            let place = &self.table.view.place;
+            return match identity.standing(place, self.is_live() && self.host.has_pidfs()) {
+                procherd::id::Standing::Here => Found::At(index),
+                procherd::id::Standing::EarlierBoot => Found::Gone,
+                procherd::id::Standing::Foreign(why) | procherd::id::Standing::TooWeak(why) => {
+                    Found::Elsewhere(why)
+                }
+            };
+        }
+        if !self.is_live() {
+            return Found::Gone;
+        }
+        match handle::open(&self.host, &self.source, identity) {
+            Look::Found(_) | Look::Gone | Look::Changed => Found::Gone,
+            Look::Foreign(why) | Look::TooWeak(why) => Found::Elsewhere(why),
+            Look::Failed(_) => Found::Elsewhere("it could not be looked at"),
+        }
+    }
+
+    /// This process, its ancestors, and the processes of its pipeline: a finder never reports them.
+    pub fn own_line(&self) -> HashSet<Index> {
+        let Some(own) = self.table.find(Pid::this().get()).filter(|_| self.is_live()) else {
+            return HashSet::new();
+        };
+        let mut line: HashSet<Index> = self.table.ancestors(own).chain([own]).collect();
+        line.extend(procherd::pipeline::neighbours(&self.source, &self.table, own));
+        line
+    }
+
+    /// Begins the record of a process: its facts now, or the record that was saved of it.
+    pub fn sheet<'a>(&self, index: Index, out: &'a mut Vec<u8>) -> Sheet<'a> {
+        match &self.saved {
+            Some(records) => Sheet::Kept(records[index].clone(), out),
+            None => Sheet::Fresh(self.table.get(index).line(&self.table.view, out)),
+        }
+    }
+}
+
+/// Reads a saved table: process records alone count, others are passed over.
+fn read_saved(host: &Host, input: impl std::io::BufRead, reporter: &mut Reporter) -> Result<Saved> {
+    let mut reader = Reader::new(input);
+    let mut records = Vec::new();
+    loop {
+        let item = reader.next_item().map_err(|error| Error::system("read snapshot", "", error))?;
+        match item {
+            None => break,
+            Some(Ok(Item::Record(record))) => match record.text("type").as_deref() {
+                Some("process") => match Process::from_record(&record, host.ticks_per_second()) {
+                    Ok(_) => records.push(record),
+                    Err(error) => reporter.bad_line(reader.line_number(), error),
+                },
+                _ => {}
+            },
+            Some(Ok(Item::Identity(_))) => {
+                reporter.bad_line(reader.line_number(), "a snapshot holds process records")
+            }
+            Some(Err(bad)) => reporter.bad_line(bad.number, bad.why),
+        }
+    }
+    if records.is_empty() {
+        return Err(Error::new(Kind::Damaged, "read snapshot", "", "there is no process record in it"));
+    }
+    snapshot::from_records(host, records)
+}
+
+impl Facts for Scene {
+    fn exe(&self, process: &Process) -> Fact {
+        self.linked(process, "exe", process.rare.as_ref().and_then(|rare| rare.exe.as_ref()))
+    }
+
+    fn cwd(&self, process: &Process) -> Fact {
+        self.linked(process, "cwd", process.rare.as_ref().and_then(|rare| rare.cwd.as_ref()))
+    }
+
+    fn environ(&self, process: &Process) -> Fact {
+        if !self.is_live() {
+            return Fact::Hidden;
+        }
+        known(self.source.environ(process.pid))
+    }
+}
+
+impl Scene {
+    fn linked(&self, process: &Process, name: &str, read: Option<&procherd::text::Text>) -> Fact {
+        match read {
+            Some(text) => Fact::Known(text.bytes().to_vec()),
+            None if self.is_live() => known(self.source.link(process.pid, name).map(OsStringExt::into_vec)),
+            None => Fact::Hidden,
+        }
+    }
+}
+
+fn known(read: Result<Vec<u8>>) -> Fact {
+    match read {
+        Ok(bytes) => Fact::Known(bytes),
+        Err(error) if error.kind() == Kind::Gone => Fact::Absent,
+        Err(_) => Fact::Hidden,
+    }
+}
+
+/// A record that a tool adds its findings to.
+pub enum Sheet<'a> {
+    /// One that is being written from facts.
+    Fresh(Line<'a>),
+    /// One that came from elsewhere and keeps its fields.
+    Kept(Record, &'a mut Vec<u8>),
+}
+
+impl Sheet<'_> {
+    /// Adds a field, in place of one of the same name that came along.
+    pub fn field(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) -> &mut Self {
+        match self {
+            Self::Fresh(line) => {
+                line.field(name, value);
+            }
+            Self::Kept(record, _) => record.set(name, &value),
+        }
+        self
+    }
+
+    /// Adds a field where its value is known.
+    pub fn known(&mut self, name: &'static str, value: Option<&(impl Serialize + ?Sized)>) -> &mut Self {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+        self
+    }
+
+    /// Adds the fields of another record that a process record and this tool do not write themselves.
+    pub fn rest_of(&mut self, record: &Record, own: &[&str]) -> &mut Self {
+        let ours = |name: &str| Process::FIELDS.contains(&name) || own.contains(&name);
+        if let Self::Fresh(line) = self {
+            for (name, value) in record.fields().filter(|(name, _)| !ours(name)) {
+                line.raw(name, value);
+            }
+        }
+        self
+    }
+
+    /// Ends the record.
+    pub fn end(self) {
+        match self {
+            Self::Fresh(line) => line.end(),
+            Self::Kept(record, out) => record.write_line(out),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The tools of procherd. Each is a module with a `main` that its three-line binary calls.
+//!
+//! What they share stands in [`frame`]; what they know of processes, in the library.
+
+pub mod frame;
+
+pub mod pstree_json;
+
+/// Every tool of the suite by name, in the order of the manual. Tests and generators go through this list.
+pub const TOOLS: &[frame::Tool] = &[pstree_json::TOOL];
