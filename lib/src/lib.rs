@@ -42,4 +42,5 @@ pub mod source;
 pub mod sys;
 
 pub mod pipeline;
+pub mod registry;
 pub mod snapshot;

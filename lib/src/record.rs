@@ -55,7 +55,7 @@ impl Record {
     }
 
     /// Sets a field: in its place where it exists, at the end otherwise.
-    pub fn set(&mut self, name: &str, value: &impl Serialize) {
+    pub fn set(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let Ok(raw) = serde_json::value::to_raw_value(value) else { return };
         match self.0.iter_mut().find(|(key, _)| &**key == name) {
             Some((_, old)) => *old = raw,
@@ -200,7 +200,7 @@ fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 }
 
 /// Tells whether brackets outside of strings nest no deeper than `limit`. Takes time linear in the line.
-fn nests_within(line: &[u8], limit: usize) -> bool {
+pub(crate) fn nests_within(line: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in line {
         match byte {
