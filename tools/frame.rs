@@ -1,6 +1,7 @@
 //! What all tools share, said once: running, arguments, operands, reports and output.
 
 mod args;
+mod expect;
 mod operands;
 mod output;
 mod report;
@@ -8,6 +9,7 @@ mod run;
 mod scene;
 
 pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
+pub use expect::{Expect, ExpectArgs};
 pub use operands::{Operand, Operands, input, service};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};

@@ -233,7 +233,14 @@ pub fn of_table(table: &Table, index: Index) -> Vec<Evidence> {
     if process.kernel_thread || process.is_zombie() || reaper(process).is_some() || process.sid == 0 {
         return found;
     }
-    let Some(parent_index) = table.parent(index) else { return found };
+    let Some(parent_index) = table.parent(index) else {
+        // Under hidepid the first process cannot be seen; its number is known all the same, and it leads session 1 or 0.
+        if process.ppid == 1 && table.find(1).is_none() && !process.leads_session() && process.sid > 1 {
+            let numbers = [("parent", 1), ("sid", process.sid)];
+            found.push(Evidence::new(Kind::SessionDiffersFromParent, Strength::Certain, &numbers));
+        }
+        return found;
+    };
     let parent = table.get(parent_index);
     let adopter = reaper(parent);
     let leader = table.find(process.sid).filter(|leader| table.get(*leader).sid == process.sid);

@@ -16,7 +16,7 @@ use procherd::stream::{Item, Reader};
 use procherd::tree::{Index, Table};
 use serde::Serialize;
 
-use super::args::LookArgs;
+use super::args::{LookArgs, RegistryArgs};
 use super::report::Reporter;
 
 /// One look at processes, and what it was made of.
@@ -108,6 +108,47 @@ impl Scene {
         let mut line: HashSet<Index> = self.table.ancestors(own).chain([own]).collect();
         line.extend(procherd::pipeline::neighbours(&self.source, &self.table, own));
         line
+    }
+
+    /// Reads more facts of some processes of the live table. Gives those that still are what the table says of them.
+    ///
+    /// A process is read again with its identity first, and kept only when all that evidence rests on is unchanged: so
+    /// what was found out about one process never comes with the identity of another.
+    pub fn enrich(&mut self, indices: &[Index], wants: Wants) -> Result<Vec<Index>> {
+        if !self.is_live() {
+            return Ok(indices.to_vec());
+        }
+        let mut by_pid: Vec<(Pid, Index)> =
+            indices.iter().map(|index| (self.table.get(*index).pid, *index)).collect();
+        by_pid.sort_unstable();
+        let pids: Vec<Pid> = by_pid.iter().map(|(pid, _)| *pid).collect();
+        let mut still = HashSet::new();
+        for process in snapshot::read_pids(&self.source, &pids, wants)? {
+            let Ok(at) = by_pid.binary_search_by_key(&process.pid, |(pid, _)| *pid) else { continue };
+            let old = self.table.get_mut(by_pid[at].1);
+            let facts = |p: &Process| (p.start_ticks, p.ppid, p.sid, p.pgid);
+            if facts(old) == facts(&process) {
+                *old = process;
+                still.insert(by_pid[at].1);
+            }
+        }
+        self.table.view = self.host.view(still.iter().filter_map(|index| self.table.get(*index).uid));
+        Ok(indices.iter().copied().filter(|index| still.contains(index)).collect())
+    }
+
+    /// Learns what the registry knows. A registry that does not exist knows nothing.
+    pub fn know(&mut self, _registry: &RegistryArgs, _reporter: &mut Reporter) -> Result<()> {
+        Ok(())
+    }
+
+    /// Adds to a record what the registry knows of its process: service, scope, project, session.
+    pub fn add_membership(&self, index: Index, sheet: &mut Sheet<'_>) {
+        let Some(entry) = self.registered.nearest(index, &self.table) else { return };
+        sheet
+            .known("service", entry.service.as_ref())
+            .field("scope", entry.scope)
+            .known("project", entry.project.as_ref())
+            .known("session", entry.session.as_ref());
     }
 
     /// Begins the record of a process: its facts now, or the record that was saved of it.

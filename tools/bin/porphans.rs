@@ -1,0 +1,5 @@
+//! See `procherd_tools::porphans`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::porphans::main()
+}
