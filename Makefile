@@ -1,0 +1,92 @@
+# make demo, make test: need the Rust toolchain, make and a C compiler. make check: the gate before every commit.
+# Packagers: make && make install DESTDIR=... PREFIX=/usr
+
+CARGO   = cargo
+PREFIX  = /usr/local
+BINDIR  = $(PREFIX)/bin
+DATADIR = $(PREFIX)/share
+MANDIR  = $(DATADIR)/man
+BASHDIR = $(DATADIR)/bash-completion/completions
+ZSHDIR  = $(DATADIR)/zsh/site-functions
+FISHDIR = $(DATADIR)/fish/vendor_completions.d
+
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+TOOLS  = $(basename $(notdir $(wildcard tools/bin/*.rs)))
+
+# All that is installed: the mode, the file, and where it goes.
+INSTALLED = \
+	$(foreach tool,$(TOOLS),755:$(TARGET)/release/$(tool):$(BINDIR)/$(tool)) \
+	$(foreach page,$(wildcard man/*.[1-8]),644:$(page):$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(foreach file,$(wildcard completions/bash/*),644:$(file):$(BASHDIR)/$(notdir $(file))) \
+	$(foreach file,$(wildcard completions/zsh/*),644:$(file):$(ZSHDIR)/$(notdir $(file))) \
+	$(foreach file,$(wildcard completions/fish/*),644:$(file):$(FISHDIR)/$(notdir $(file))) \
+	$(foreach file,$(wildcard tools/patterns/*),644:$(file):$(DATADIR)/procherd/patterns/$(notdir $(file))) \
+	$(foreach file,$(wildcard man/*.json),644:$(file):$(DATADIR)/procherd/$(notdir $(file)))
+
+all:
+	$(CARGO) build --release --locked --bins
+
+demo: all
+	PATH="$(abspath $(TARGET))/release:$$PATH" tests/demo
+
+test:
+	$(CARGO) test --workspace --locked
+
+# `make check TESTED=1`, right after `make test`, does not run the tests again.
+check: format lints $(if $(TESTED),,test) docs pages scripts sizes
+
+format:
+	$(CARGO) fmt --all --check
+
+lints:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+
+# STRICT=1 makes a missing mandoc or shellcheck a failure.
+pages:
+	@tests/lint pages
+
+scripts:
+	@tests/lint scripts
+
+sizes: all
+	@tests/lint sizes $(TOOLS:%=$(TARGET)/release/%)
+
+acceptance:
+	$(CARGO) test --quiet --locked --test suite acceptance:: -- --nocapture
+
+bench: all
+	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/bench/run
+
+stack: all
+	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
+
+fuzz: all
+	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/fuzz/run
+
+# Shows all pages as people will read them.
+man:
+	man -l man/*.[1-8]
+
+# Writes the completions anew, from the definitions of the tools.
+completions:
+	PROCHERD_COMPLETIONS=write $(CARGO) test --quiet --locked --test suite completions::
+
+install:
+	@test -x "$(TARGET)/release/$(firstword $(TOOLS))" || { echo "nothing is built: run make first" >&2; exit 1; }
+	@set -e; for item in $(INSTALLED); do \
+		mode=$${item%%:*}; file=$${item#*:}; to="$(DESTDIR)$${file#*:}"; file=$${file%%:*}; \
+		install -D -m "$$mode" "$$file" "$$to"; echo "$$to"; \
+	done
+
+uninstall:
+	@set -e; for item in $(INSTALLED); do rm -f "$(DESTDIR)$${item##*:}"; done
+	@rmdir "$(DESTDIR)$(DATADIR)/procherd/patterns" "$(DESTDIR)$(DATADIR)/procherd" 2>/dev/null || :
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz man completions \
+	install uninstall clean
