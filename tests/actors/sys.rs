@@ -1,0 +1,73 @@
+//! The calls that only unsafe code can make.
+#![allow(unsafe_code, reason = "fork and raw system calls; each says why it is sound")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::{ForkResult, Pid};
+
+/// Who one is after a fork.
+pub(crate) enum Side {
+    Parent(Pid),
+    Child,
+}
+
+/// Forks.
+pub(crate) fn fork() -> nix::Result<Side> {
+    // SAFETY: an actor has one thread whenever it forks (the only mode that makes threads makes them last), so the
+    // child may go on with everything, memory allocation included.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Side::Parent(child)),
+        ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// Opens a handle of a process.
+pub(crate) fn pidfd_open(pid: Pid) -> nix::Result<File> {
+    // SAFETY: the call takes two integers and no memory.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// Ends the calling thread alone; the process lives on while others of its threads do.
+pub(crate) fn end_thread() {
+    // SAFETY: the calling thread holds no lock. Its stack is never unwound and stays mapped with the
+    // process, so what other threads borrow from it stays valid.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+}
+
+/// Makes the terminal on standard input the controlling terminal of the calling session leader.
+pub(crate) fn take_terminal() -> nix::Result<()> {
+    // SAFETY: this request takes an integer and no memory.
+    Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map(drop)
+}
+
+/// Makes the system calls of pidfds fail with ENOSYS, as a kernel before 5.1 or a strict container does.
+pub(crate) fn forbid_pidfds() -> io::Result<()> {
+    // The opcodes of bpf(4), in the type that a filter has them in.
+    /// `BPF_LD | BPF_W | BPF_ABS`: loads a word of the call's description, by its offset. The number is the first.
+    const LOAD: u16 = 0x20;
+    /// `BPF_JMP | BPF_JEQ | BPF_K`: jumps over so many steps where the number is this one.
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    /// `BPF_RET | BPF_K`: ends with a verdict.
+    const RETURN: u16 = 0x06;
+    let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
+    let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let mut program: [libc::sock_filter; 5] = [
+        step(LOAD, 0, 0),
+        step(JUMP_IF_EQUAL, 2, number(libc::SYS_pidfd_open)),
+        step(JUMP_IF_EQUAL, 1, number(libc::SYS_pidfd_send_signal)),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
+    ];
+    let filter = libc::sock_fprog { len: 5, filter: program.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs()?;
+    // SAFETY: `filter` and the program that it points to are alive during the call, which copies them.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
