@@ -209,11 +209,12 @@ pub(crate) fn reap() -> Vec<WaitStatus> {
 ///
 /// The kernel gives the children away before it makes the handle of the dead readable.
 pub(crate) fn wait_for_death_of(parent: Pid) -> nix::Result<()> {
-    match sys::pidfd_open(parent) {
-        Ok(handle) => wait_readable(handle.as_fd()),
-        Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(errno),
-    }
+    let handle = match sys::pidfd_open(parent) {
+        Err(Errno::ESRCH) => return Ok(()),
+        handle => handle?,
+    };
+    // Its number may have been given to somebody else before it was opened.
+    if getppid() == parent { wait_readable(handle.as_fd()) } else { Ok(()) }
 }
 
 fn wait_readable(fd: BorrowedFd<'_>) -> nix::Result<()> {

@@ -1,0 +1,6 @@
+//! Tests of the programs as their users meet them, and of the project as its developers do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected has failed")]
+#![allow(dead_code, reason = "the support of all suites, of which some use more than others")]
+
+mod actors;
+mod support;

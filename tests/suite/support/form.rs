@@ -1,0 +1,250 @@
+//! The tests' own strict copy of the record format: what design.md section 3 promises, field by field.
+//!
+//! A field that stands in no table here fails the test that met it: a new field is a promise, and is written down.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::Output;
+
+/// A field: its name, whether every record of the type has it, and what its value is.
+pub(crate) struct Field(&'static str, Need, fn(&Value) -> bool);
+
+/// Whether a field may be absent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Always,
+    IfKnown,
+}
+use Need::{Always, IfKnown};
+
+/// The identity that every record about a process carries.
+const IDENTITY: &[Field] = &[
+    Field("pid", Always, |v| v.as_u64().is_some_and(|pid| (1..=4_194_304).contains(&pid))),
+    Field("pidfd_inode", IfKnown, |v| v.as_u64().is_some_and(|inode| inode > 0)),
+    Field("start_ticks", Always, Value::is_u64),
+    Field("boot_id", Always, |v| v.as_str().is_some_and(|id| id.len() == 36 && id.split('-').count() == 5)),
+    Field("pid_ns", Always, Value::is_u64),
+    Field("host", Always, is_word),
+    Field("machine", IfKnown, |v| v.as_str().is_some_and(|id| id.len() == 16 && is_hex(id))),
+    Field("identified_by", IfKnown, |v| v == "pid" || v == "pidfd_inode"),
+    Field("identity", IfKnown, |v| v == "pidfs" || v == "ticks"),
+];
+
+/// The everyday facts of a process.
+const FACTS: &[Field] = &[
+    Field("ppid", Always, Value::is_u64),
+    Field("pgid", Always, Value::is_u64),
+    Field("sid", Always, Value::is_u64),
+    Field("tty", IfKnown, is_word),
+    Field("state", Always, |v| v.as_str().is_some_and(|state| state.len() == 1)),
+    Field("comm", Always, is_text),
+    Field("kernel_thread", IfKnown, |v| v == true),
+    Field("exe", IfKnown, is_text),
+    Field("cmdline", IfKnown, |v| v.as_array().is_some_and(|argv| argv.iter().all(is_text))),
+    Field("cwd", IfKnown, is_text),
+    Field("uid", IfKnown, Value::is_u64),
+    Field("user", IfKnown, is_word),
+    Field("threads", Always, Value::is_u64),
+    Field("rss_bytes", Always, Value::is_u64),
+    Field("cpu_ms", Always, Value::is_u64),
+    Field("started_at", Always, is_time),
+    Field("age_ms", Always, Value::is_u64),
+    Field("denied", IfKnown, |v| {
+        v.as_array().is_some_and(|names| !names.is_empty() && names.iter().all(is_word))
+    }),
+];
+
+/// What the registry adds to a process.
+const REGISTERED: &[Field] = &[
+    Field("service", IfKnown, is_word),
+    Field("scope", IfKnown, is_word),
+    Field("project", IfKnown, is_word),
+    Field("session", IfKnown, is_word),
+];
+
+/// What a tree adds.
+pub(crate) const TREE: &[Field] = &[
+    Field("depth", Always, Value::is_u64),
+    Field("root", Always, Value::is_u64),
+    Field("orphan", IfKnown, |v| v == true),
+    Field("zombie", IfKnown, |v| v == true),
+];
+
+/// What `porphans` adds.
+pub(crate) const EVIDENCE: &[Field] = &[Field("evidence", Always, |v| {
+    v.as_array().is_some_and(|all| {
+        !all.is_empty()
+            && all.iter().all(|one| {
+                is_word(&one["kind"]) && (one["strength"] == "certain" || one["strength"] == "probable")
+            })
+    })
+})];
+
+/// What happened to a process that was to be ended.
+pub(crate) const OUTCOME: &[Field] = &[
+    Field("outcome", Always, |v| v.as_str().is_some_and(|word| OUTCOMES.contains(&word))),
+    Field("signal", IfKnown, is_word),
+    Field("elapsed_ms", IfKnown, Value::is_u64),
+    Field("via", IfKnown, |v| is_word(v) || v.as_array().is_some_and(|all| all.iter().all(is_word))),
+    Field("exit_status", IfKnown, |v| v.as_u64().is_some_and(|code| code < 256)),
+    Field("exit_signal", IfKnown, is_word),
+    Field("wchan", IfKnown, is_word),
+    Field("reason", IfKnown, is_word),
+    Field("replaced_by", IfKnown, |v| v.is_array() || v.is_object()),
+];
+
+/// All words that an outcome may be.
+pub(crate) const OUTCOMES: &[&str] = &[
+    "exited",
+    "killed",
+    "already-gone",
+    "identity-changed",
+    "foreign",
+    "protected",
+    "not-permitted",
+    "survived",
+];
+
+/// Records of the type `process`, with what a tool adds.
+#[track_caller]
+pub(crate) fn assert_processes(output: &Output, added: &[&[Field]]) {
+    let tables = [&[IDENTITY, FACTS, REGISTERED], added].concat();
+    assert_form(output, "process", &tables);
+}
+
+/// Records of the type `outcome`: an identity, what is still known of the process, and what became of it.
+#[track_caller]
+pub(crate) fn assert_outcomes(output: &Output) {
+    let loose: Vec<Field> = FACTS.iter().map(|Field(name, _, is)| Field(name, IfKnown, *is)).collect();
+    let identity: Vec<Field> = IDENTITY.iter().map(|Field(name, _, is)| Field(name, IfKnown, *is)).collect();
+    assert_form(output, "outcome", &[&identity, &loose, REGISTERED, OUTCOME]);
+}
+
+/// Holds all records against tables of fields.
+#[track_caller]
+pub(crate) fn assert_form(output: &Output, kind: &str, tables: &[&[Field]]) {
+    for line in output.text().lines() {
+        if let Err(why) = check(line, kind, tables) {
+            panic!("{why}\nin {line}\n{output:?}");
+        }
+    }
+}
+
+fn check(line: &str, kind: &str, tables: &[&[Field]]) -> Result<(), String> {
+    let Fields(fields) = serde_json::from_str(line).map_err(|why| why.to_string())?;
+    let value = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    if value("type").and_then(Value::as_str) != Some(kind) {
+        return Err(format!("the type is not '{kind}'"));
+    }
+    if value("v").and_then(Value::as_u64) != Some(1) {
+        return Err("the version is not 1".into());
+    }
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if fields[..at].iter().any(|(before, _)| before == name) {
+            return Err(format!("'{name}' is given twice"));
+        }
+        if name == "type" || name == "v" {
+            continue;
+        }
+        let Some(Field(.., is)) =
+            tables.iter().flat_map(|table| table.iter()).find(|Field(known, ..)| known == name)
+        else {
+            return Err(format!("'{name}' is in no table of tests/suite/support/form.rs"));
+        };
+        if !is(value) {
+            return Err(format!("'{name}' is not what its table says: {value}"));
+        }
+    }
+    let missing = |Field(name, need, _): &&Field| *need == Always && value(name).is_none();
+    match tables.iter().flat_map(|table| table.iter()).find(missing) {
+        Some(Field(name, ..)) => Err(format!("'{name}' is missing")),
+        None => Ok(()),
+    }
+}
+
+/// A text, or bytes that are none: `{"bytes":"<base64>"}`.
+pub(crate) fn is_text(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Object(fields) => {
+            let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+            let encoded = fields.get("bytes").and_then(Value::as_str);
+            fields.len() == 1 && encoded.is_some_and(|text| text.len() % 4 == 0 && text.bytes().all(base64))
+        }
+        _ => false,
+    }
+}
+
+fn is_word(value: &Value) -> bool {
+    value.as_str().is_some_and(|word| !word.is_empty())
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A time as RFC 3339 has it, in UTC.
+fn is_time(value: &Value) -> bool {
+    let pattern = |text: &str| -> String {
+        text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect()
+    };
+    value.as_str().is_some_and(|text| {
+        let shape = pattern(text);
+        shape.starts_with("0000-00-00T00:00:00") && shape.ends_with('Z')
+    })
+}
+
+/// All fields of an object in order, also those that are given twice.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>().map(Fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_nobody_promised_is_found() {
+        let tables: &[&[Field]] = &[&[Field("pid", Always, Value::is_u64)]];
+        assert_eq!(check(r#"{"type":"x","v":1,"pid":7}"#, "x", tables), Ok(()));
+        for (line, why) in [
+            (r#"{"type":"x","v":1,"pid":7,"new":1}"#, "'new' is in no table"),
+            (r#"{"type":"x","v":1,"pid":"7"}"#, "'pid' is not what"),
+            (r#"{"type":"x","v":1}"#, "'pid' is missing"),
+            (r#"{"type":"x","v":1,"pid":7,"pid":8}"#, "twice"),
+            (r#"{"type":"y","v":1,"pid":7}"#, "the type is not"),
+            (r#"{"type":"x","v":2,"pid":7}"#, "the version"),
+        ] {
+            let found = check(line, "x", tables).expect_err(line);
+            assert!(found.contains(why), "{line}: {found}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_recognised() {
+        assert!(is_text(&serde_json::json!({"bytes": "/w=="})));
+        for odd in
+            [serde_json::json!({"bytes": "/w="}), serde_json::json!({"bytes": 7}), serde_json::json!(7)]
+        {
+            assert!(!is_text(&odd), "{odd}");
+        }
+    }
+}
