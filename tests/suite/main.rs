@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected has failed")]
 #![allow(dead_code, reason = "the support of all suites, of which some use more than others")]
 
+mod acceptance;
 mod actors;
+mod layers;
+mod manners;
 mod support;
