@@ -21,6 +21,8 @@
 mod document;
 mod folder;
 mod judge;
+mod known;
+mod lines;
 mod location;
 mod lock;
 mod scope;
@@ -36,9 +38,9 @@ use crate::source::Source;
 
 pub use document::{Document, Entry, MOST_ENTRIES, VERSION};
 pub use folder::LARGEST;
-pub use judge::{
-    Ended, Known, Living, Verdict, judge, judge_identity, judge_session, judged, write_service, write_session,
-};
+pub use judge::{Verdict, judge, judge_identity, judge_session, judged};
+pub use known::{Ended, Known, Living};
+pub use lines::{write_service, write_session};
 pub use location::{REPOSITORY_NAME, locate};
 pub use scope::{Choice, Scope, quoted};
 pub use service::{Service, Status};

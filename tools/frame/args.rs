@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParserFactory};
 use procherd::error::{Error, Kind, Result};
 use procherd::host;
+use procherd::registry::{self, Registry};
 use procherd::select::{self, Selection};
 
 use super::output::Format;
@@ -66,6 +67,13 @@ pub struct RegistryArgs {
     /// The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]
     #[arg(long, value_name = "FILE", global = true)]
     pub registry: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// Names the registry that the options or the environment mean. It need not exist.
+    pub fn open(&self) -> Result<Registry> {
+        registry::locate(self.registry.as_deref()).map(Registry::at)
+    }
 }
 
 /// Options that choose processes.

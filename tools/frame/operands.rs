@@ -3,7 +3,10 @@
 use std::io::{BufReader, IsTerminal as _, StdinLock};
 
 use procherd::error::{Error, Kind, Result};
+use procherd::host::Host;
 use procherd::id::Identity;
+use procherd::registry::{self, Choice, Verdict};
+use procherd::source::Source;
 use procherd::stream::{Item, Reader};
 
 use super::args::RegistryArgs;
@@ -90,8 +93,22 @@ pub fn input(reporter: &mut Reporter, strict: bool) -> Result<Vec<Item>> {
 }
 
 /// The processes of a registered service, by name.
-pub fn service(name: &str, _registry: &RegistryArgs) -> Result<Vec<Identity>> {
-    Err(Error::new(Kind::Gone, "find service", name, "no such service is registered"))
+///
+/// `Gone`: no scope has the name. `Invalid`: several scopes have it. A service whose own process has ended is
+/// given with the processes that were below it when it was last looked at.
+pub fn service(name: &str, registry: &RegistryArgs) -> Result<Vec<Identity>> {
+    let document = registry.open()?.read()?;
+    let scope = Choice::default().for_name(&document, name)?;
+    let Some(service) = document.find(name, scope.as_ref())? else {
+        return Err(Error::new(Kind::Gone, "find service", name, "no such service is registered"));
+    };
+    let (host, source) = (Host::look()?, Source::live()?);
+    Ok(match registry::judge(&host, &source, &service) {
+        Verdict::Alive(identity) => vec![identity],
+        Verdict::Inert(why) => return Err(Error::new(Kind::Refused, "find service", name, why)),
+        Verdict::Dead(_) => std::iter::once(service.identity()?).chain(service.tree()).collect(),
+        Verdict::Foreign(_) | Verdict::Unknown(_) => vec![service.identity()?],
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use procherd::handle::{self, Look};
 use procherd::host::Host;
 use procherd::id::{Identity, Pid};
 use procherd::record::{Line, Process, Record};
+use procherd::registry::Known;
 use procherd::select::{Fact, Facts};
 use procherd::snapshot::{self, Saved};
 use procherd::source::{Source, Wants};
@@ -136,8 +137,15 @@ impl Scene {
         Ok(indices.iter().copied().filter(|index| still.contains(index)).collect())
     }
 
-    /// Learns what the registry knows. A registry that does not exist knows nothing.
-    pub fn know(&mut self, _registry: &RegistryArgs, _reporter: &mut Reporter) -> Result<()> {
+    /// Learns what the registry knows. A registry that does not exist knows nothing; one that cannot be read is said,
+    /// counts as a failure, and stops nobody: evidence and marks still stand.
+    pub fn know(&mut self, registry: &RegistryArgs, reporter: &mut Reporter) -> Result<()> {
+        match registry.open()?.read() {
+            Ok(document) => {
+                self.registered = Known::of(&document, &self.host, &self.source).registered();
+            }
+            Err(error) => reporter.fault(&error),
+        }
         Ok(())
     }
 

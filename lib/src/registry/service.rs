@@ -13,7 +13,7 @@ use crate::text::Text;
 ///
 /// The fields of other programs keep their names and meanings: `pid`, `script`, `type`, `startTime`,
 /// `lastHealthCheck`, `status`, `metadata`, `projectPath`, `sessionId`. Those that procherd adds: `identity`,
-/// `command`, `cwd`, `pgid`, `sid`, `parent`, `tree`, `cookie`, `restarts`, `health`, `beat`. All others are kept.
+/// `command`, `cwd`, `pgid`, `sid`, `parent`, `owner`, `tree`, `cookie`, `restarts`, `health`, `beat`. All others are kept.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The scope that it belongs to.
@@ -134,7 +134,7 @@ impl Service {
 
     /// Names the process, and forgets what was known of an earlier one.
     pub fn set_process(&mut self, id: &Identity, started_ms: u64) {
-        for field in ["parent", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat"] {
+        for field in ["parent", "owner", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat"] {
             self.record.remove(field);
         }
         set_identity(&mut self.record, id, started_ms);
@@ -143,6 +143,11 @@ impl Service {
     /// Names the parent of the process, of the same place.
     pub fn set_parent(&mut self, id: &Identity) {
         self.record.set("parent", &Near::from(id));
+    }
+
+    /// Names the process that it must not outlive, of the same place.
+    pub fn set_owner(&mut self, id: &Identity) {
+        self.record.set("owner", &Near::from(id));
     }
 
     /// Names the processes below the process, of the same place.
@@ -192,6 +197,12 @@ impl Service {
     /// The parent of the process when it was registered.
     pub fn parent(&self) -> Option<Identity> {
         let record = self.record.field::<Record>("parent").ok()??;
+        near(&record, &self.identity().ok()?)
+    }
+
+    /// The process that it must not outlive, where one was named.
+    pub fn owner(&self) -> Option<Identity> {
+        let record = self.record.field::<Record>("owner").ok()??;
         near(&record, &self.identity().ok()?)
     }
 

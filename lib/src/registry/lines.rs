@@ -1,0 +1,131 @@
+//! Services and sessions as records that the next tool of a pipeline can act on.
+
+use serde_json::value::RawValue;
+
+use super::judge::Verdict;
+use super::service::Service;
+use super::session::Session;
+use crate::id::{Identity, Source as IdSource};
+use crate::record::{Line, Record};
+use crate::text;
+
+/// Fields of an entry that have another name in a record, or are told by other fields.
+const TRANSLATED: [&str; 20] = [
+    "pid",
+    "script",
+    "type",
+    "startTime",
+    "lastHealthCheck",
+    "status",
+    "metadata",
+    "projectPath",
+    "sessionId",
+    "identity",
+    "command",
+    "cwd",
+    "pgid",
+    "sid",
+    "parent",
+    "owner",
+    "tree",
+    "cookie",
+    "restarts",
+    "beat",
+];
+
+/// Writes a service as a record that carries the identity of its process, so that it can be piped on.
+///
+/// An inert entry has no `pid` in its record: nobody can act on it.
+pub fn write_service(service: &Service, verdict: &Verdict, out: &mut Vec<u8>) {
+    let (mut line, entry) = (Line::new(out, "service"), service.record());
+    let identity = match verdict {
+        Verdict::Alive(identity) => Some(identity.clone()),
+        Verdict::Inert(_) => None,
+        _ => service.identity().ok(),
+    };
+    if let Some(id) = &identity {
+        write_identity(&mut line, id);
+    }
+    line.field("service", &service.name).field("scope", service.scope.word());
+    line.known("project", service.project().as_ref()).known("session", service.session().as_ref());
+    line.known("script", service.script().as_ref()).field("status", service.status().word());
+    for name in ["command", "cwd", "pgid", "sid", "parent", "owner", "tree", "metadata", "cookie", "restarts"]
+    {
+        raw(&mut line, entry, name);
+    }
+    if let Some(ms) = service.started_ms() {
+        line.field("started_at", &text::rfc3339(ms).to_string());
+    }
+    line.known("last_health_check_ms", service.last_health_check_ms().as_ref());
+    line.field("alive", verdict.word()).known("why", verdict.why());
+    for (name, value) in entry.fields() {
+        if !TRANSLATED.contains(&name) && !RESERVED.contains(&name) {
+            line.raw(name, value);
+        }
+    }
+    line.end();
+}
+
+/// Writes a session as a record that carries the identity of its owner.
+pub fn write_session(session: &Session, verdict: &Verdict, services: usize, out: &mut Vec<u8>) {
+    let mut line = Line::new(out, "session");
+    let identity = match verdict {
+        Verdict::Alive(identity) => Some(identity.clone()),
+        Verdict::Inert(_) => None,
+        _ => session.owner().ok(),
+    };
+    if let Some(id) = &identity {
+        write_identity(&mut line, id);
+    }
+    line.field("session", &session.id).known("project", session.project().as_ref());
+    if let Some(ms) = session.started_ms() {
+        line.field("started_at", &text::rfc3339(ms).to_string());
+    }
+    line.field("services", &services).field("alive", verdict.word()).known("why", verdict.why());
+    for (name, value) in session.record().fields() {
+        if !TRANSLATED.contains(&name) && !RESERVED.contains(&name) {
+            line.raw(name, value);
+        }
+    }
+    line.end();
+}
+
+/// Names of record fields that an unknown field of an entry must not repeat.
+const RESERVED: [&str; 16] = [
+    "v",
+    "pidfd_inode",
+    "start_ticks",
+    "boot_id",
+    "pid_ns",
+    "host",
+    "machine",
+    "identified_by",
+    "service",
+    "scope",
+    "project",
+    "session",
+    "started_at",
+    "last_health_check_ms",
+    "alive",
+    "why",
+];
+
+fn raw(line: &mut Line<'_>, entry: &Record, name: &str) {
+    let empty = |value: &RawValue| matches!(value.get(), "null" | "{}");
+    if let Some(value) = entry.get(name).filter(|value| !empty(value)) {
+        line.raw(name, value);
+    }
+}
+
+fn write_identity(line: &mut Line<'_>, id: &Identity) {
+    line.field("pid", &id.pid)
+        .known("pidfd_inode", id.inode.as_ref())
+        .known("start_ticks", id.start_ticks.as_ref())
+        .known("boot_id", id.boot.as_ref())
+        .known("pid_ns", id.pid_ns.as_ref())
+        .known("host", id.host.as_deref())
+        .known("machine", id.machine.as_ref());
+    if id.source == IdSource::Number {
+        line.field("identified_by", "pid");
+    }
+}
