@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod actors;
+mod completions;
 mod layers;
 mod manners;
 mod support;

@@ -1,0 +1,139 @@
+//! The shell completions: generated from the definitions of the tools, committed, and understood by their shells.
+//!
+//! `make completions` writes them anew.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap_complete::Shell;
+use procherd_tools::TOOLS;
+
+use crate::support::{project, skip};
+
+const SHELLS: &[Shell] = &[Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// Set to `write`, the files are made what they should be.
+const SWITCH: &str = "PROCHERD_COMPLETIONS";
+
+/// Where the completions of a tool stand, named as the shell wants to find them.
+fn path(shell: Shell, tool: &str) -> PathBuf {
+    let name = match shell {
+        Shell::Zsh => format!("_{tool}"),
+        Shell::Fish => format!("{tool}.fish"),
+        _ => tool.to_owned(),
+    };
+    project().join("completions").join(shell.to_string()).join(name)
+}
+
+fn generated(shell: Shell, tool: &procherd_tools::frame::Tool) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut (tool.command)(), tool.name, &mut text);
+    String::from_utf8(text).expect("text")
+}
+
+#[test]
+fn completions_are_those_of_the_programs() {
+    let write = std::env::var_os(SWITCH).is_some_and(|value| value == "write");
+    for shell in SHELLS {
+        let folder = path(*shell, "any").parent().expect("a folder").to_owned();
+        let mut expected: Vec<PathBuf> = TOOLS.iter().map(|tool| path(*shell, tool.name)).collect();
+        if write {
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+        }
+        for tool in TOOLS {
+            let (file, text) = (path(*shell, tool.name), generated(*shell, tool));
+            if write {
+                std::fs::write(&file, &text).expect("written");
+            }
+            let committed = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(committed == text, "{}: out of date: run make completions", file.display());
+        }
+        let files = std::fs::read_dir(&folder).expect("a folder");
+        let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+        files.sort();
+        expected.sort();
+        assert_eq!(files, expected, "a file of a tool that is no more");
+    }
+}
+
+/// Asks a shell that starts without any configuration; `file` is its first argument. None where it is not installed.
+fn ask(shell: &str, options: &[&str], script: &str, file: &Path) -> Option<String> {
+    let mut command = Command::new("timeout");
+    command.args(["20", shell]).args(options).args(["-c", script]).arg(file).stdin(Stdio::null());
+    let output = command.output().expect("timeout runs");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(127) {
+        skip(&format!("{shell} is not installed"));
+        return None;
+    }
+    assert!(output.status.success(), "{shell}: {}:\n{script}\n{said}", output.status);
+    Some(said.into_owned())
+}
+
+/// Every tool has this option, and its values are known to the shell.
+fn assert_offered(said: &str, wanted: &[&str], tool: &str) {
+    let offered: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for word in wanted {
+        assert!(offered.contains(word), "{tool}: {word} is not offered: {said}");
+    }
+}
+
+#[test]
+fn bash_completes_options_and_their_values() {
+    for tool in TOOLS {
+        let ask = |words: &str| {
+            let script = format!(
+                r#"source "$0"
+                words=({words})
+                COMP_WORDS=({name} "${{words[@]}}") COMP_CWORD=${{#words[@]}}
+                function=$(complete -p {name} | sed 's/.*-F \([^ ]*\).*/\1/')
+                "$function" {name} "${{words[-1]}}" "${{COMP_WORDS[-2]}}"
+                printf '%s\n' "${{COMPREPLY[@]}}""#,
+                name = tool.name,
+            );
+            ask("bash", &["--norc", "--noprofile"], &script, &path(Shell::Bash, tool.name))
+        };
+        let Some(said) = ask("--qui") else { return };
+        assert_offered(&said, &["--quiet"], tool.name);
+        assert_offered(&ask("--color ''").unwrap_or_default(), &["auto", "always", "never"], tool.name);
+    }
+}
+
+#[test]
+fn fish_completes_options_and_their_values() {
+    for tool in TOOLS {
+        let ask = |words: &str| {
+            let script = format!("source $argv[1]; complete --do-complete '{} {words}'", tool.name);
+            ask("fish", &["--no-config"], &script, &path(Shell::Fish, tool.name))
+        };
+        let Some(said) = ask("--qui") else { return };
+        assert_offered(&said, &["--quiet"], tool.name);
+        assert_offered(&ask("--color ").unwrap_or_default(), &["auto", "always", "never"], tool.name);
+    }
+}
+
+/// Completion of zsh needs its line editor, so one runs behind a pseudo-terminal of zsh's own.
+#[test]
+fn zsh_completes_options_and_their_values() {
+    for tool in TOOLS {
+        let ask = |words: &str, until: &str| {
+            let script = format!(
+                r#"zmodload zsh/zpty || exit 1
+                zpty line zsh -f -i
+                zpty -w line "PS1=; fpath=(${{0:h}} \$fpath); autoload -Uz compinit; compinit -D -u; echo re''ady"
+                zpty -r -m line said '*ready*'
+                zpty -n -w line $'{name} {words}\t'
+                zpty -r -m line said '*{until}*'
+                zpty -d line
+                print -r -- "$said""#,
+                name = tool.name,
+            );
+            ask("zsh", &["-f"], &script, &path(Shell::Zsh, tool.name))
+        };
+        let Some(said) = ask("--q", "uiet") else { return };
+        assert!(said.contains("--quiet"), "{}: {said}", tool.name);
+        let said = ask("--color ", "never").unwrap_or_default();
+        assert!(said.contains("always") && said.contains("never"), "{}: {said}", tool.name);
+    }
+}
