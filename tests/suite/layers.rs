@@ -111,7 +111,7 @@ fn the_library_neither_prints_nor_exits_nor_reads_arguments() {
         // Unit tests stand at the end of a file, and may look at what the test was called with.
         let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         for word in ["println", "eprintln", "print", "eprint", "stdout", "stderr", "clap", "lexopt"] {
-            assert!(!has_word(&code, word), "'{word}' in {}", path.display());
+            assert!(!has_word(code, word), "'{word}' in {}", path.display());
         }
         for path_end in ["process::exit", "env::args", "is_terminal"] {
             assert!(!code.contains(path_end), "'{path_end}' in {}", path.display());

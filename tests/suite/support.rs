@@ -7,6 +7,7 @@ pub(crate) mod arena;
 pub(crate) mod form;
 pub(crate) mod output;
 pub(crate) mod process;
+pub(crate) mod running;
 pub(crate) mod rust;
 pub(crate) mod scene;
 pub(crate) mod terminal;
