@@ -13,5 +13,5 @@ pub use expect::{Expect, ExpectArgs};
 pub use operands::{Operand, Operands, input, service};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};
-pub use run::{Outcome, Tool, main};
+pub use run::{Outcome, Tool, main, main_from};
 pub use scene::{Found, Scene, Sheet};

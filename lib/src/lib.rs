@@ -44,3 +44,4 @@ pub mod sys;
 pub mod pipeline;
 pub mod registry;
 pub mod snapshot;
+pub mod terminate;

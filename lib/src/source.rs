@@ -107,6 +107,14 @@ impl Source {
         }
     }
 
+    /// The number that was given out last in this pid namespace (proc_loadavg(5)); it changes with every fork.
+    pub fn last_pid(&self) -> Option<u32> {
+        let file = openat(&self.folder, "loadavg", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let mut buffer = Vec::with_capacity(128);
+        read_all(&file, &mut buffer).ok()?;
+        std::str::from_utf8(&buffer).ok()?.split_ascii_whitespace().last()?.parse().ok()
+    }
+
     /// The environment of a process: `NAME=VALUE` entries, each ended by NUL (proc_pid_environ(5)).
     ///
     /// It is what the process was started with, unless it has overwritten it.
@@ -272,6 +280,7 @@ impl Reader<'_> {
             start_ticks: stat.start_ticks,
             cpu_ticks: stat.cpu_ticks,
             rss_bytes: stat.rss_pages.saturating_mul(page_size()),
+            environment: stat.environment,
             comm,
             cmdline,
             rare,

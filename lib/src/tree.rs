@@ -4,8 +4,6 @@
 //! trusts it. A parent counts only when it is not younger than the child (a younger one got the number later), and a
 //! table that claims a circle is read as a forest all the same.
 
-use std::cmp::Reverse;
-
 use crate::id::Pid;
 use crate::record::{Process, View};
 
@@ -82,6 +80,12 @@ impl Table {
     /// Gives a process more facts than it was read with. What the tree is made of must stay as it is.
     pub fn get_mut(&mut self, index: Index) -> &mut Process {
         &mut self.processes[index]
+    }
+
+    /// Takes the processes out, and leaves an empty table.
+    pub fn take(&mut self) -> Vec<Process> {
+        let view = self.view.clone();
+        std::mem::replace(self, Self::new(view, Vec::new())).processes
     }
 
     /// Finds a process by number.
@@ -210,20 +214,25 @@ impl Table {
     }
 }
 
-/// Sorts positions so that parents come before children, and else by age.
+/// Sorts positions by age, and so that parents come before children of the same clock tick.
 pub fn parents_first(table: &Table, members: &mut [Index]) {
-    members.sort_by_cached_key(|index| {
-        let process = table.get(*index);
-        (process.start_ticks, table.ancestors(*index).count(), process.pid)
-    });
+    let place = places(table);
+    members.sort_unstable_by_key(|index| (table.get(*index).start_ticks, place[*index]));
 }
 
-/// Sorts positions so that children come before parents.
+/// Sorts positions so that children come before parents: the reverse of [`parents_first`].
 pub fn leaves_first(table: &Table, members: &mut [Index]) {
-    members.sort_by_cached_key(|index| {
-        let process = table.get(*index);
-        (Reverse(process.start_ticks), Reverse(table.ancestors(*index).count()), process.pid)
-    });
+    parents_first(table, members);
+    members.reverse();
+}
+
+/// The place of each process in a walk of the whole table.
+fn places(table: &Table) -> Vec<usize> {
+    let mut place = vec![0; table.processes().len()];
+    for (at, step) in table.walk(&table.roots(), usize::MAX).iter().enumerate() {
+        place[step.index] = at;
+    }
+    place
 }
 
 #[cfg(test)]
@@ -265,6 +274,7 @@ pub(crate) mod tests {
             start_ticks,
             cpu_ticks: 0,
             rss_bytes: 0,
+            environment: (0, 0),
             comm: "p".into(),
             cmdline: format!("p{pid}\0").as_str().into(),
             rare: None,

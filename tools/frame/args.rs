@@ -39,7 +39,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Choice,
 
-    /// Say nothing but failures on standard error
+    /// Write no records and no notes: the exit code is the answer
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -68,7 +68,7 @@ impl Output {
             writer: Writer::new(io::stdout(), terminal),
             show: shape.map(|shape| Show::new(shape, style)),
             line: Vec::new(),
-            gone: false,
+            gone: args.quiet,
         }
     }
 
@@ -88,7 +88,7 @@ impl Output {
         self.check(done)
     }
 
-    /// Tells whether the reader has left. A reporting tool then stops; an acting one goes on.
+    /// Tells whether nobody reads: the reader has left, or asked for quiet. A reporting tool then stops; an acting one goes on.
     pub fn reader_left(&self) -> bool {
         self.gone
     }

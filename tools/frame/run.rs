@@ -1,5 +1,6 @@
 //! From `main` to the exit code: arguments, the machine, the streams.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -28,10 +29,17 @@ pub fn main<A: CommandFactory + FromArgMatches>(
     name: &'static str,
     run: fn(A, &mut Reporter) -> Outcome,
 ) -> ExitCode {
+    main_from(name, std::env::args_os().collect(), run)
+}
+
+/// Runs a tool on words that were changed before they are parsed.
+pub fn main_from<A: CommandFactory + FromArgMatches>(
+    name: &'static str,
+    words: Vec<OsString>,
+    run: fn(A, &mut Reporter) -> Outcome,
+) -> ExitCode {
     let mut reporter = Reporter::new(name);
-    let parsed = A::command()
-        .try_get_matches_from(std::env::args_os())
-        .and_then(|matches| A::from_arg_matches(&matches));
+    let parsed = A::command().try_get_matches_from(words).and_then(|matches| A::from_arg_matches(&matches));
     let outcome = match parsed {
         Ok(args) => run(args, &mut reporter),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

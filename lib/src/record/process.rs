@@ -41,6 +41,8 @@ pub struct Process {
     pub cpu_ticks: u64,
     /// Memory in use, in bytes.
     pub rss_bytes: u64,
+    /// Where its environment lies in memory: equal for a child that was forked and has not called exec.
+    pub environment: (u64, u64),
     /// Its name: up to 15 bytes, any byte but NUL.
     pub comm: Text,
     /// Its argument vector as the kernel keeps it: each argument ends with NUL.
@@ -293,6 +295,7 @@ impl Process {
             start_ticks: record.field("start_ticks")?.ok_or_else(|| need("start_ticks"))?,
             cpu_ticks: record.field::<u64>("cpu_ms")?.unwrap_or(0).saturating_mul(ticks_per_second) / 1000,
             rss_bytes: record.field("rss_bytes")?.unwrap_or(0),
+            environment: (0, 0),
             comm: record.field("comm")?.unwrap_or_default(),
             cmdline: cmdline.as_slice().into(),
             rare: (exe.is_some() || cwd.is_some()).then(|| Box::new(Rare { exe, cwd })),
@@ -366,6 +369,7 @@ mod tests {
             start_ticks: 9000,
             cpu_ticks: 12,
             rss_bytes: 4096,
+            environment: (0, 0),
             comm: b"a)\n\xff"[..].into(),
             cmdline: b"node\0\xff\xfe\0\0"[..].into(),
             rare: None,

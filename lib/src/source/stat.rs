@@ -25,6 +25,10 @@ pub struct Stat {
     pub start_ticks: u64,
     /// Resident pages, field 24.
     pub rss_pages: u64,
+    /// Where the environment lies in memory, fields 50 and 51; zeros where that may not be seen.
+    ///
+    /// A fork keeps it and an exec moves it, so a child with the range of its parent has its environment too.
+    pub environment: (u64, u64),
     name: (usize, usize),
 }
 
@@ -59,6 +63,9 @@ pub fn parse(line: &[u8]) -> Option<Stat> {
     stat.threads = u32::try_from(signed(fields.nth(4)?)?.max(0)).ok()?;
     stat.start_ticks = number(fields.nth(1)?)?;
     stat.rss_pages = u64::try_from(signed(fields.nth(1)?)?.max(0)).ok()?;
+    // Linux 3.5 and later; nothing depends on them being there.
+    let mut late = fields.skip(25).map(|field| number(field).unwrap_or(0));
+    stat.environment = (late.next().unwrap_or(0), late.next().unwrap_or(0));
     Some(stat)
 }
 

@@ -1,0 +1,353 @@
+//! Ending trees of processes, so that nothing survives and nothing else is touched.
+//!
+//! One function, [`plan`], decides which processes are meant and in which order; [`run`] ends what a plan names and
+//! what its members fork meanwhile. Both see the same [`Target`]s.
+//!
+//! # How a tree is ended
+//!
+//! 1. The set is a fixpoint over evidence ([`Via`]): see `set`.
+//! 2. Guards come before any signal: see `guard`. What is guarded is reported and left alone.
+//! 3. The signal goes to each member once, parents first; stopped ones are continued so that they can act on it.
+//! 4. Deaths are seen through pidfds; the table is read again whenever something ended or was forked, and newcomers get
+//!    their signal too, within the grace of the set.
+//! 5. After the grace, all are stopped, and the table is read until a look that began with all stopped finds nobody new.
+//!    Then all are killed, and the table is read until two looks find nobody.
+//! 6. Each outcome is told to the [`Observer`] as soon as it is known.
+//!
+//! # Accepted races
+//!
+//! A process that was forked after the last look, and whose parent dies before the next one, is found only when it
+//! carries other evidence: a session or group that a member leads, or the mark of its spawn.
+
+mod engine;
+mod guard;
+mod set;
+mod watch;
+
+use std::time::Duration;
+
+use crate::evidence::Registered;
+use crate::host::Host;
+use crate::id::{self, Identity, Pid};
+use crate::record::{Process, View};
+use crate::signal::Signal;
+use crate::source::Source;
+use crate::status::End;
+
+pub use engine::{plan, run};
+
+/// What somebody asked to end.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The process.
+    pub identity: Identity,
+    /// The session that it led or was in, where a record says so: it leads to what is left when the root is dead.
+    pub sid: Option<u32>,
+    /// The process group that it led or was in, likewise.
+    pub pgid: Option<u32>,
+    /// The mark of its spawn (`PROCHERD_ID`), where it is known.
+    pub cookie: Option<String>,
+    /// Whether it was named by itself, or came along as a member of a saved tree.
+    pub via: Via,
+}
+
+/// Why a process belongs to the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// It was asked for.
+    Named,
+    /// A parent of it is a member.
+    Descendant,
+    /// It is in a session that a member leads or led.
+    Session,
+    /// It is in a process group that a member leads or led, or whose group was asked for.
+    Group,
+    /// It carries the mark of a member's spawn.
+    Cookie,
+    /// The registry saved it as a member of the tree.
+    Tree,
+    /// It has taken the place of a member that was ended.
+    Respawn,
+}
+
+impl Via {
+    /// The word that records use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Descendant => "descendant",
+            Self::Session => "session",
+            Self::Group => "group",
+            Self::Cookie => "cookie",
+            Self::Tree => "tree",
+            Self::Respawn => "respawn",
+        }
+    }
+
+    /// The reason of a word.
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Named, Self::Descendant, Self::Session, Self::Group, Self::Cookie, Self::Tree, Self::Respawn]
+            .into_iter()
+            .find(|via| via.word() == word)
+    }
+}
+
+/// Why a process is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It is the first process.
+    Init,
+    /// It is a thread of the kernel.
+    KernelThread,
+    /// It is this tool.
+    Itself,
+    /// This tool descends from it.
+    Ancestor,
+    /// It is part of this tool's pipeline.
+    Pipeline,
+    /// It manages services or sessions.
+    Manager,
+    /// It holds a container together.
+    Shim,
+    /// It belongs to another user.
+    OtherUser,
+    /// It belongs to another living service or session of the registry.
+    Registered,
+    /// It asks to be kept (`PROCHERD_KEEP=1` in its environment).
+    Kept,
+    /// It serves others as well, and only a mark leads to it.
+    SharedDaemon,
+    /// It lives in another pid namespace, and no parent leads to it.
+    OtherNamespace,
+}
+
+impl Guard {
+    /// The reason in words.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Init => "the first process of the system",
+            Self::KernelThread => "a thread of the kernel",
+            Self::Itself => "this tool itself",
+            Self::Ancestor => "an ancestor of this tool",
+            Self::Pipeline => "part of this tool's pipeline",
+            Self::Manager => "a service manager",
+            Self::Shim => "a container's shim",
+            Self::OtherUser => "another user's process",
+            Self::Registered => "a member of another living service or session",
+            Self::Kept => "it asks to be kept (PROCHERD_KEEP=1)",
+            Self::SharedDaemon => "a daemon that serves others",
+            Self::OtherNamespace => "in another pid namespace",
+        }
+    }
+
+    /// Tells whether a guarded root still lets its tree be ended. Only this tool's own line does: to end everything
+    /// around oneself is a request that makes sense.
+    fn spares_only_itself(self) -> bool {
+        matches!(self, Self::Itself | Self::Ancestor | Self::Pipeline)
+    }
+}
+
+/// How to end a set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The signal that asks to end.
+    pub signal: Signal,
+    /// How long the set has after that. Zero: nobody is asked.
+    pub grace: Duration,
+    /// How long to go on after the first kill.
+    pub kill_wait: Duration,
+    /// The bound on everything together.
+    pub timeout: Option<Duration>,
+    /// End only the named processes.
+    pub only: bool,
+    /// Take the whole process group of each root.
+    pub whole_group: bool,
+    /// Let process groups lead to members.
+    pub by_group: bool,
+    /// Let sessions lead to members.
+    pub by_session: bool,
+    /// Let marks of spawns lead to members.
+    pub by_cookie: bool,
+    /// Touch other users' processes.
+    pub all_users: bool,
+    /// Ask children before their parents.
+    pub leaves_first: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            signal: Signal::TERM,
+            grace: Duration::from_secs(3),
+            kill_wait: Duration::from_secs(10),
+            timeout: None,
+            only: false,
+            whole_group: false,
+            by_group: true,
+            by_session: true,
+            by_cookie: true,
+            all_users: false,
+            leaves_first: false,
+        }
+    }
+}
+
+/// The machine, as the engine sees it.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// The live process table.
+    pub source: &'a Source,
+    /// What the registry knows.
+    pub registered: &'a Registered,
+}
+
+/// A process of a plan.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The process as it was first seen.
+    pub process: Process,
+    /// Why it belongs to the set.
+    pub via: Via,
+    /// The member that led to it.
+    pub from: Option<Pid>,
+    /// Why it is left alone, where it is.
+    pub guard: Option<Guard>,
+    /// How it was identified by whoever asked for it.
+    pub source: id::Source,
+}
+
+/// A root that no process stands for.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// Who was asked for.
+    pub identity: Identity,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, in words, where there is more to say.
+    pub why: Option<String>,
+}
+
+/// What would be done: targets in the order in which they are signalled, and roots that are not there.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the targets' records share.
+    pub view: View,
+    /// The targets in order, guarded ones included.
+    pub targets: Vec<Target>,
+    /// Roots without a process.
+    pub missing: Vec<Missing>,
+}
+
+/// What became of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ended after it was asked to, or by itself.
+    Exited,
+    /// It was killed.
+    Killed,
+    /// It had ended before.
+    AlreadyGone,
+    /// Its number belongs to another process: it had ended before.
+    IdentityChanged,
+    /// It belongs to another machine or pid namespace.
+    Foreign,
+    /// It was left alone.
+    Protected,
+    /// The system did not let us.
+    NotPermitted,
+    /// It lives on.
+    Survived,
+}
+
+impl Outcome {
+    /// The word that records use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Killed => "killed",
+            Self::AlreadyGone => "already-gone",
+            Self::IdentityChanged => "identity-changed",
+            Self::Foreign => "foreign",
+            Self::Protected => "protected",
+            Self::NotPermitted => "not-permitted",
+            Self::Survived => "survived",
+        }
+    }
+}
+
+/// What became of one member of the set.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// The member.
+    pub target: &'a Target,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The last signal that it was sent.
+    pub signal: Option<Signal>,
+    /// How it ended, where the kernel tells.
+    pub end: Option<End>,
+    /// Whether it is a zombie that its parent has not reaped.
+    pub zombie: bool,
+    /// Milliseconds from the start of the run.
+    pub elapsed_ms: u64,
+    /// The state of a survivor.
+    pub state: Option<char>,
+    /// Where a survivor waits.
+    pub wait_channel: Option<String>,
+}
+
+/// Is told what happens, as it happens.
+pub trait Observer {
+    /// What records of this run share; told before everything else.
+    fn begin(&mut self, view: &View);
+    /// A root without a process.
+    fn missing(&mut self, missing: &Missing);
+    /// What became of a member.
+    fn outcome(&mut self, report: &Report<'_>);
+    /// How many live, some of them, and how long the present phase lasts at most. Told at every step of the run.
+    fn progress(
+        &mut self,
+        phase: Phase,
+        count: usize,
+        living: &mut dyn Iterator<Item = &Target>,
+        left: Duration,
+    );
+}
+
+/// The phases of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for those that were asked to end.
+    Grace,
+    /// Killing what is left.
+    Force,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Members of the set, guarded ones left out.
+    pub targets: usize,
+    /// Ended without being killed.
+    pub exited: usize,
+    /// Killed.
+    pub killed: usize,
+    /// Roots that had ended before.
+    pub already_gone: usize,
+    /// Roots of another place.
+    pub foreign: usize,
+    /// Left alone.
+    pub protected: usize,
+    /// Not allowed.
+    pub not_permitted: usize,
+    /// Living on.
+    pub survived: usize,
+    /// Whether the bound on the whole ran out.
+    pub timed_out: bool,
+    /// Roots that were refused with their trees.
+    pub refused: usize,
+    /// Milliseconds that it took.
+    pub elapsed_ms: u64,
+}

@@ -1,0 +1,527 @@
+//! The course of a run: look, ask, wait, force.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::set::Set;
+use super::watch::Watch;
+use super::{Observer, Options, Outcome, Phase, Plan, Report, Root, Setting, Summary};
+use crate::error::{Error, Result};
+use crate::handle::{self, Look};
+use crate::host;
+use crate::record::Process;
+use crate::signal::Signal;
+use crate::snapshot;
+use crate::source::Wants;
+use crate::status::{End, State};
+use crate::tree::{self, Index, Table};
+
+/// What a look reads of each process. The environment is read for members alone.
+const WANTS: Wants = Wants { identity: true, cmdline: true, uid: true, exe: false, cwd: false };
+
+/// Descriptors that are left free for reading the table.
+const SPARE_DESCRIPTORS: u64 = 12;
+
+/// How long a dead process may take to be reaped before it is told without its exit status.
+const REAPED_WITHIN: Duration = Duration::from_millis(10);
+
+/// The longest time between two looks at the clock and at the counter of forks.
+const LONGEST_NAP: Duration = Duration::from_millis(100);
+
+/// Decides which processes the roots stand for, and the order in which they would be signalled. Touches nothing.
+pub fn plan(setting: Setting<'_>, roots: &[Root], options: &Options) -> Result<Plan> {
+    let table = snapshot::read(setting.host, setting.source, WANTS)?;
+    let mut set = Set::new(setting, options, &table, descriptors());
+    let missing = set.take_roots(roots, &table);
+    set.grow(&table);
+    let all: Vec<usize> = (0..set.members.len()).collect();
+    let order = ordered(&set, &table, options, &all);
+    let targets = order.into_iter().map(|member| set.members[member].target.clone()).collect();
+    Ok(Plan { view: table.view, targets, missing })
+}
+
+/// Ends what the roots stand for, and tells the observer what becomes of each process.
+///
+/// Returns when nothing of the set lives, or the bounds of the options are reached: then survivors are told.
+pub fn run(
+    setting: Setting<'_>,
+    roots: &[Root],
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
+    let start = Instant::now();
+    let table = snapshot::read(setting.host, setting.source, WANTS)?;
+    let set = Set::new(setting, options, &table, descriptors());
+    let watch = Watch::new().map_err(|errno| Error::system("watch processes", "", errno))?;
+    let look_cost = start.elapsed();
+    observer.begin(&table.view);
+    let mut engine = Engine {
+        setting,
+        options,
+        set,
+        watch,
+        observer,
+        table,
+        start,
+        end_by: options.timeout.map(|timeout| start + timeout),
+        look_cost,
+        next_look: start,
+        last_pid: None,
+        reaping: Vec::new(),
+        unwatched: Vec::new(),
+        living: 0,
+        summary: Summary::default(),
+    };
+    engine.begin(roots);
+    if options.grace.is_zero() || options.signal == Signal::KILL {
+        engine.force()?;
+    } else {
+        engine.ask_all();
+        engine.wait_out_grace()?;
+        if engine.living > 0 {
+            engine.force()?;
+        }
+    }
+    Ok(engine.finish())
+}
+
+struct Engine<'a> {
+    setting: Setting<'a>,
+    options: &'a Options,
+    set: Set<'a>,
+    watch: Watch,
+    observer: &'a mut dyn Observer,
+    table: Table,
+    start: Instant,
+    end_by: Option<Instant>,
+    /// How long the last look took: looks are spaced so that they take a small part of the time.
+    look_cost: Duration,
+    next_look: Instant,
+    /// The number that the kernel gave out last, at the last look.
+    last_pid: Option<u32>,
+    /// Dead members whose exit status is not known yet, and until when to wait for it.
+    reaping: Vec<(usize, Instant)>,
+    /// Living members that no descriptor waits for.
+    unwatched: Vec<usize>,
+    /// How many members live and are not given up.
+    living: usize,
+    summary: Summary,
+}
+
+impl Engine<'_> {
+    fn begin(&mut self, roots: &[Root]) {
+        self.last_pid = self.setting.source.last_pid();
+        for missing in self.set.take_roots(roots, &self.table) {
+            match missing.outcome {
+                Outcome::Foreign => self.summary.foreign += 1,
+                Outcome::NotPermitted => self.summary.not_permitted += 1,
+                _ => self.summary.already_gone += 1,
+            }
+            self.observer.missing(&missing);
+        }
+        let named: Vec<usize> = (0..self.set.members.len()).collect();
+        self.summary.refused = named
+            .iter()
+            .filter_map(|member| self.set.members[*member].target.guard)
+            .filter(|guard| !guard.spares_only_itself())
+            .count();
+        self.set.grow(&self.table);
+        let all: Vec<usize> = (0..self.set.members.len()).collect();
+        self.welcome(&all);
+    }
+
+    /// Takes in new members: tells the guarded ones, and waits for the others.
+    fn welcome(&mut self, fresh: &[usize]) {
+        for member in fresh {
+            if self.set.members[*member].target.guard.is_some() {
+                self.summary.protected += 1;
+                self.tell(*member, Outcome::Protected, None);
+            } else if !self.set.members[*member].ended {
+                self.summary.targets += 1;
+                self.living += 1;
+                self.attend(*member);
+            }
+        }
+    }
+
+    /// Waits for a member by its pidfd, or keeps it in mind where it has none.
+    fn attend(&mut self, member: usize) {
+        let handle = self.set.members[member].handle.as_ref();
+        let watched =
+            handle.and_then(handle::Handle::pidfd).is_some_and(|pidfd| self.watch.add(pidfd, member).is_ok());
+        if !watched {
+            self.unwatched.push(member);
+        }
+    }
+
+    /// Looks at the whole table again. Gives the new members.
+    fn look(&mut self) -> Result<Vec<usize>> {
+        let before = Instant::now();
+        self.last_pid = self.setting.source.last_pid();
+        self.table = snapshot::read(self.setting.host, self.setting.source, WANTS)?;
+        let fresh = self.set.grow(&self.table);
+        self.welcome(&fresh);
+        self.looked(before);
+        Ok(fresh)
+    }
+
+    /// Looks at the processes alone that were not there at the last look.
+    fn look_at_new(&mut self) -> Result<Vec<usize>> {
+        let before = Instant::now();
+        self.last_pid = self.setting.source.last_pid();
+        let mut pids = self.setting.source.pids()?;
+        pids.retain(|pid| self.table.find(pid.get()).is_none());
+        if pids.is_empty() {
+            self.looked(before);
+            return Ok(Vec::new());
+        }
+        let mut processes: Vec<Process> = self.table.take();
+        processes.extend(snapshot::read_pids(self.setting.source, &pids, WANTS)?);
+        self.table = snapshot::with_view(self.setting.host, processes);
+        let fresh = self.set.grow(&self.table);
+        self.welcome(&fresh);
+        self.looked(before);
+        Ok(fresh)
+    }
+
+    /// Spaces looks: each is followed by three times the time that it took.
+    fn looked(&mut self, before: Instant) {
+        self.look_cost = before.elapsed();
+        self.next_look = Instant::now() + self.look_cost * 3;
+    }
+
+    fn ask_all(&mut self) {
+        let all: Vec<usize> = (0..self.set.members.len()).collect();
+        self.ask(&all);
+    }
+
+    /// Sends the signal, once, in order; and lets stopped ones go on.
+    fn ask(&mut self, members: &[usize]) {
+        for member in ordered(&self.set, &self.table, self.options, members) {
+            if self.is_living(member) && self.send(member, self.options.signal) {
+                let stopped = self.set.members[member].target.process.state.is_stopped();
+                if stopped && self.options.signal != Signal::STOP {
+                    self.send_quietly(member, Signal::CONT);
+                }
+            }
+        }
+    }
+
+    /// Waits until all have ended and a look finds nobody new, or the grace is over.
+    fn wait_out_grace(&mut self) -> Result<()> {
+        let deadline = self.bounded(self.start + self.options.grace);
+        let mut nap = Duration::from_millis(2);
+        let mut exits_since_look = true;
+        loop {
+            if self.living == 0 {
+                let fresh = self.look()?;
+                if fresh.iter().all(|member| !self.is_living(*member)) {
+                    return Ok(());
+                }
+                self.ask(&fresh);
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(());
+            }
+            let ended = self.wait(nap.min(deadline - now), Phase::Grace, deadline);
+            exits_since_look |= ended > 0;
+            let forked = self.last_pid.is_none() || self.setting.source.last_pid() != self.last_pid;
+            nap = if ended > 0 || forked { Duration::from_millis(2) } else { (nap * 2).min(LONGEST_NAP) };
+            if (exits_since_look || forked) && self.living > 0 {
+                let now = Instant::now();
+                if now < self.next_look {
+                    nap = nap.min(self.next_look - now).max(Duration::from_millis(1));
+                    continue;
+                }
+                let fresh = if exits_since_look { self.look()? } else { self.look_at_new()? };
+                exits_since_look = false;
+                self.ask(&fresh);
+            }
+        }
+    }
+
+    /// Stops all, finds all, kills all; until two looks find nobody, or the time is up.
+    fn force(&mut self) -> Result<()> {
+        let deadline = self.bounded(Instant::now() + self.options.kill_wait);
+        let mut clean = 0;
+        while clean < 2 && Instant::now() < deadline {
+            self.freeze(deadline)?;
+            let all: Vec<usize> =
+                (0..self.set.members.len()).filter(|member| self.is_living(*member)).collect();
+            for member in all {
+                self.send(member, Signal::KILL);
+            }
+            while self.living > 0 && Instant::now() < deadline {
+                let left = deadline - Instant::now();
+                self.wait(left.min(LONGEST_NAP), Phase::Force, deadline);
+            }
+            let fresh = self.look()?;
+            clean = if fresh.iter().any(|member| self.is_living(*member)) { 0 } else { clean + 1 };
+            if self.living > 0 && clean > 0 {
+                // Known members live on past the deadline: they are survivors.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all members until a look that began with all stopped finds nobody new.
+    fn freeze(&mut self, deadline: Instant) -> Result<()> {
+        let mut stopped_from = 0;
+        loop {
+            for member in stopped_from..self.set.members.len() {
+                if self.is_living(member) {
+                    self.send_quietly(member, Signal::STOP);
+                }
+            }
+            stopped_from = self.set.members.len();
+            while Instant::now() < deadline && self.any_running() {
+                self.wait(Duration::from_millis(1), Phase::Force, deadline);
+            }
+            let fresh = self.look()?;
+            if fresh.iter().all(|member| !self.is_living(*member)) || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells whether a living member is not seen stopped. One in an uninterruptible wait cannot fork either.
+    fn any_running(&self) -> bool {
+        let mut reader = self.setting.source.reader(Wants::default());
+        self.set.members.iter().any(|member| {
+            let process = &member.target.process;
+            let unsettled = !member.ended && !member.told && !member.refused;
+            unsettled
+                && reader.read(process.pid).ok().flatten().is_some_and(|now| {
+                    let settled = now.state.is_stopped() || now.state.is_uninterruptible() || now.is_zombie();
+                    now.start_ticks == process.start_ticks && !settled
+                })
+        })
+    }
+
+    /// Waits until something ends, at most for `timeout`. Gives the number of members that ended.
+    fn wait(&mut self, timeout: Duration, phase: Phase, deadline: Instant) -> usize {
+        self.show_progress(phase, deadline);
+        let timeout = if self.reaping.is_empty() { timeout } else { timeout.min(Duration::from_millis(1)) };
+        let timeout =
+            if self.unwatched.is_empty() { timeout } else { timeout.min(Duration::from_millis(20)) };
+        let mut dead = Vec::new();
+        self.watch.wait(timeout, &mut dead);
+        dead.extend(self.unwatched_dead());
+        let ended = dead.len();
+        for member in dead {
+            self.has_died(member);
+        }
+        self.tell_reaped(false);
+        ended
+    }
+
+    fn show_progress(&mut self, phase: Phase, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let alive =
+            |member: &&super::set::Member| !member.ended && !member.told && member.target.guard.is_none();
+        let mut living = self.set.members.iter().filter(alive).map(|member| &member.target);
+        self.observer.progress(phase, self.living, &mut living, left);
+    }
+
+    /// Looks at members that no descriptor waits for: holds them as room allows, and finds those that have ended.
+    fn unwatched_dead(&mut self) -> Vec<usize> {
+        let mut dead = Vec::new();
+        let mut still = Vec::new();
+        for member in std::mem::take(&mut self.unwatched) {
+            if !self.is_living(member) {
+                continue;
+            }
+            if let Some(handle) = &self.set.members[member].handle {
+                if handle.has_ended() {
+                    dead.push(member)
+                } else {
+                    still.push(member)
+                }
+                continue;
+            }
+            if self.set.room() == 0 && !still.is_empty() && still.len() > 64 {
+                still.push(member);
+                continue;
+            }
+            match handle::open(self.setting.host, self.setting.source, &self.set.members[member].identity) {
+                Look::Found(handle) if handle.has_ended() => dead.push(member),
+                Look::Found(handle) => {
+                    let room = self.set.room() > 0;
+                    let watched =
+                        room && handle.pidfd().is_some_and(|pidfd| self.watch.add(pidfd, member).is_ok());
+                    if watched {
+                        self.set.hold(member, handle);
+                    } else {
+                        still.push(member);
+                    }
+                }
+                Look::Gone | Look::Changed => dead.push(member),
+                _ => still.push(member),
+            }
+        }
+        self.unwatched = still;
+        dead
+    }
+
+    fn has_died(&mut self, member: usize) {
+        if self.set.members[member].ended {
+            return;
+        }
+        self.set.members[member].ended = true;
+        if !self.set.members[member].told {
+            self.living -= 1;
+            self.reaping.push((member, Instant::now() + REAPED_WITHIN));
+        }
+    }
+
+    /// Tells the dead: at once when the kernel says how they ended, else when their parent has had its time.
+    fn tell_reaped(&mut self, all: bool) {
+        let now = Instant::now();
+        for (member, until) in std::mem::take(&mut self.reaping) {
+            let handle = self.set.members[member].handle.as_ref();
+            let end = handle.and_then(handle::Handle::end);
+            if end.is_none() && handle.is_some() && now < until && !all {
+                self.reaping.push((member, until));
+                continue;
+            }
+            let killed = match end {
+                Some(End::Signalled(signal)) => signal == Signal::KILL,
+                Some(End::Exited(_)) => false,
+                None => self.set.members[member].signal == Some(Signal::KILL),
+            };
+            self.tell(member, if killed { Outcome::Killed } else { Outcome::Exited }, end);
+            self.set.let_go(member);
+        }
+    }
+
+    fn tell(&mut self, member: usize, outcome: Outcome, end: Option<End>) {
+        let known = &self.set.members[member];
+        if known.told {
+            return;
+        }
+        let now = (outcome == Outcome::Survived || (known.ended && end.is_none()))
+            .then(|| self.now(&known.target.process));
+        let now = now.flatten();
+        let survivor = outcome == Outcome::Survived;
+        let report = Report {
+            target: &known.target,
+            outcome,
+            signal: known.signal,
+            end,
+            zombie: known.ended && now.as_ref().is_some_and(Process::is_zombie),
+            elapsed_ms: u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            state: now.as_ref().filter(|_| survivor).map(|process| State::letter(process.state)),
+            wait_channel: if survivor {
+                self.setting.source.wait_channel(known.target.process.pid)
+            } else {
+                None
+            },
+        };
+        self.observer.outcome(&report);
+        self.set.members[member].told = true;
+        match outcome {
+            Outcome::Exited => self.summary.exited += 1,
+            Outcome::Killed => self.summary.killed += 1,
+            Outcome::Survived => self.summary.survived += 1,
+            Outcome::NotPermitted => self.summary.not_permitted += 1,
+            _ => {}
+        }
+    }
+
+    /// A member as it is now, if its number is still its own.
+    fn now(&self, process: &Process) -> Option<Process> {
+        let now = self.setting.source.reader(Wants::default()).read(process.pid).ok().flatten()?;
+        (now.start_ticks == process.start_ticks).then_some(now)
+    }
+
+    fn is_living(&self, member: usize) -> bool {
+        let member = &self.set.members[member];
+        !member.ended && !member.told && member.target.guard.is_none()
+    }
+
+    /// Sends a signal and remembers it. False when the member has gone or may not be signalled; both are then settled.
+    fn send(&mut self, member: usize, signal: Signal) -> bool {
+        match self.deliver(member, signal) {
+            Ok(()) => {
+                self.set.members[member].signal = Some(signal);
+                true
+            }
+            Err(Errno::EPERM | Errno::EACCES) => {
+                self.set.members[member].refused = true;
+                self.living -= 1;
+                self.tell(member, Outcome::NotPermitted, None);
+                false
+            }
+            Err(_) => {
+                self.has_died(member);
+                false
+            }
+        }
+    }
+
+    fn send_quietly(&mut self, member: usize, signal: Signal) {
+        // Whoever has gone meanwhile is found dead by its descriptor.
+        let _ = self.deliver(member, signal);
+    }
+
+    /// Signals through the descriptor that is held, or one that is opened and verified for this signal alone.
+    fn deliver(&self, member: usize, signal: Signal) -> std::result::Result<(), Errno> {
+        let known = &self.set.members[member];
+        if let Some(handle) = &known.handle {
+            return handle.signal(signal);
+        }
+        match handle::open(self.setting.host, self.setting.source, &known.identity) {
+            Look::Found(handle) => handle.signal(signal),
+            Look::Failed(errno) => Err(errno),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    fn bounded(&self, deadline: Instant) -> Instant {
+        self.end_by.map_or(deadline, |end| end.min(deadline))
+    }
+
+    fn finish(mut self) -> Summary {
+        self.tell_reaped(true);
+        for member in 0..self.set.members.len() {
+            if self.is_living(member) {
+                self.tell(member, Outcome::Survived, None);
+            }
+        }
+        let out_of_time = self.end_by.is_some_and(|end| Instant::now() >= end);
+        self.summary.timed_out = out_of_time && self.summary.survived > 0;
+        self.summary.elapsed_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.summary
+    }
+}
+
+/// Members in the order in which they are signalled.
+fn ordered(set: &Set<'_>, table: &Table, options: &Options, members: &[usize]) -> Vec<usize> {
+    let mut at: Vec<(Index, usize)> = members
+        .iter()
+        .filter_map(|member| {
+            let process = &set.members[*member].target.process;
+            Some((table.find_exactly(process.pid, process.inode, Some(process.start_ticks))?, *member))
+        })
+        .collect();
+    at.sort_unstable();
+    let mut order: Vec<Index> = at.iter().map(|(index, _)| *index).collect();
+    if options.leaves_first {
+        tree::leaves_first(table, &mut order);
+    } else {
+        tree::parents_first(table, &mut order);
+    }
+    let member =
+        |index: &Index| at.binary_search_by_key(index, |(index, _)| *index).ok().map(|found| at[found].1);
+    order.iter().filter_map(member).collect()
+}
+
+/// How many descriptors may be held for members.
+fn descriptors() -> usize {
+    let limit = host::raise_file_limit();
+    let open = std::fs::read_dir("/proc/self/fd").map_or(16, |folder| folder.count() as u64);
+    usize::try_from(limit.saturating_sub(open + SPARE_DESCRIPTORS)).unwrap_or(0)
+}

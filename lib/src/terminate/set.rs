@@ -1,0 +1,466 @@
+//! The set of processes that belong together, grown to a fixpoint over evidence.
+//!
+//! Each member is pinned by identity before its evidence is used further. Evidence that rests on a number (a parent, a
+//! session, a group) counts only while that number provably belongs to the member that is meant:
+//!
+//! * a parent that is still held when its children were read was their parent;
+//! * the number of a session or group stays taken as long as anything is in it, and the kernel tells by inode whether
+//!   it still is the one that the member made (see `Host::number_is_held`);
+//! * where neither can be said any more, the evidence is dropped as soon as the number is seen in other hands.
+//!
+//! A mark (`PROCHERD_ID`) leads to other carriers only from the oldest living one, the root of the spawn: a worker of a
+//! service that is ended by itself does not take its service along.
+
+use std::collections::{HashMap, HashSet};
+
+use super::guard::Guards;
+use super::{Guard, Missing, Options, Outcome, Root, Setting, Target, Via};
+use crate::evidence;
+use crate::handle::{self, Handle, Look};
+use crate::id::{self, Identity, Pid};
+use crate::record::Process;
+use crate::select::variable;
+use crate::signal::Signal;
+use crate::tree::{Index, Table};
+
+/// One process of the set, through its life.
+pub(super) struct Member {
+    /// What it is.
+    pub(super) target: Target,
+    /// Its identity.
+    pub(super) identity: Identity,
+    /// The hold on it; none when descriptors have run out.
+    pub(super) handle: Option<Handle>,
+    /// Whether it has ended.
+    pub(super) ended: bool,
+    /// Whether it has been told to the observer.
+    pub(super) told: bool,
+    /// The last signal that it was sent.
+    pub(super) signal: Option<Signal>,
+    /// Whether the system refused to signal it.
+    pub(super) refused: bool,
+}
+
+/// A number that a member leads or led: a session or a group.
+#[derive(Clone, Copy)]
+struct Claim {
+    leader: Pid,
+    inode: Option<u64>,
+    start_ticks: u64,
+}
+
+/// What the environment of a process says to us.
+#[derive(Clone, Default)]
+struct Mark {
+    cookie: Option<Box<[u8]>>,
+    keep: bool,
+}
+
+/// The growing set.
+pub(super) struct Set<'a> {
+    setting: Setting<'a>,
+    options: &'a Options,
+    guards: Guards,
+    pub(super) members: Vec<Member>,
+    /// Members by number, the latest for each.
+    by_pid: HashMap<u32, usize>,
+    sessions: HashMap<u32, Claim>,
+    groups: HashMap<u32, Claim>,
+    cookies: HashSet<Box<[u8]>>,
+    marks: HashMap<(Pid, u64), Mark>,
+    /// How many descriptors may be held.
+    budget: usize,
+}
+
+/// The processes of a table by session and by group.
+struct Numbers {
+    by_session: Vec<(u32, Index)>,
+    by_group: Vec<(u32, Index)>,
+}
+
+impl Numbers {
+    fn of(table: &Table) -> Self {
+        let all = table.processes().iter().enumerate();
+        let mut by_session: Vec<_> = all.clone().map(|(index, process)| (process.sid, index)).collect();
+        let mut by_group: Vec<_> = all.map(|(index, process)| (process.pgid, index)).collect();
+        by_session.sort_unstable();
+        by_group.sort_unstable();
+        Self { by_session, by_group }
+    }
+
+    fn range(list: &[(u32, Index)], number: u32) -> impl Iterator<Item = Index> {
+        let from = list.partition_point(|(key, _)| *key < number);
+        list[from..].iter().take_while(move |(key, _)| *key == number).map(|(_, index)| *index)
+    }
+}
+
+impl<'a> Set<'a> {
+    /// Begins a set from a first look. `budget` is how many descriptors it may hold.
+    pub(super) fn new(setting: Setting<'a>, options: &'a Options, table: &Table, budget: usize) -> Self {
+        Self {
+            setting,
+            options,
+            guards: Guards::new(setting, options, table),
+            members: Vec::new(),
+            by_pid: HashMap::new(),
+            sessions: HashMap::new(),
+            groups: HashMap::new(),
+            cookies: HashSet::new(),
+            marks: HashMap::new(),
+            budget,
+        }
+    }
+
+    /// Takes in what was asked for. Gives the roots that no process stands for.
+    pub(super) fn take_roots(&mut self, roots: &[Root], table: &Table) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        for root in roots {
+            self.cookies.extend(root.cookie.iter().map(|cookie| cookie.as_bytes().into()));
+            match handle::open(self.setting.host, self.setting.source, &root.identity) {
+                Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
+                    Some(index) if table.get(index).is_zombie() => {
+                        missing.push(self.absent(
+                            root,
+                            Outcome::AlreadyGone,
+                            Some("a zombie: its parent has not reaped it"),
+                        ));
+                    }
+                    Some(index) => self.take_root(root, handle, table, index),
+                    // It began after the look, or ended since: the next look has it, or nobody.
+                    None => missing.push(self.absent(root, Outcome::AlreadyGone, None)),
+                },
+                Look::Gone => {
+                    self.remember_dead(root);
+                    missing.push(self.absent(root, Outcome::AlreadyGone, None));
+                }
+                Look::Changed => missing.push(self.absent(root, Outcome::IdentityChanged, None)),
+                Look::Foreign(why) => missing.push(self.absent(root, Outcome::Foreign, Some(why))),
+                Look::TooWeak(why) => missing.push(self.absent(root, Outcome::NotPermitted, Some(why))),
+                Look::Failed(errno) => {
+                    missing.push(self.absent(
+                        root,
+                        Outcome::NotPermitted,
+                        Some(&errno.desc().to_lowercase()),
+                    ));
+                }
+            }
+        }
+        missing
+    }
+
+    fn absent(&self, root: &Root, outcome: Outcome, why: Option<&str>) -> Missing {
+        Missing { identity: root.identity.clone(), outcome, why: why.map(str::to_owned) }
+    }
+
+    fn take_root(&mut self, root: &Root, handle: Handle, table: &Table, index: Index) {
+        if let Some(member) = self.member_at(table, index) {
+            // Asked for twice, or found below another root first: the stronger reason stays.
+            if root.via == Via::Named {
+                self.members[member].target.via = Via::Named;
+            }
+            return;
+        }
+        self.guards.name(self.setting, table, index);
+        let guard = self.guards.judge(self.setting, table, index, root.via);
+        self.admit(table, index, root.via, None, guard, Some(handle));
+        if let Some(member) = self.members.last_mut() {
+            member.target.source = root.identity.source;
+        }
+        let process = table.get(index);
+        if self.options.whole_group && process.pgid != 0 {
+            let claim = Claim { leader: process.pid, inode: None, start_ticks: 0 };
+            self.groups.entry(process.pgid).or_insert(claim);
+        }
+    }
+
+    /// A dead root still leads to what is left of the session and group that it led, when the kernel confirms that the
+    /// number is still theirs, or at least nobody else is seen to have it.
+    fn remember_dead(&mut self, root: &Root) {
+        let pid = root.identity.pid;
+        let claim = Claim {
+            leader: pid,
+            inode: root.identity.inode,
+            start_ticks: root.identity.start_ticks.unwrap_or(u64::MAX),
+        };
+        if root.sid == Some(pid.get()) {
+            self.sessions.insert(pid.get(), claim);
+        }
+        if root.pgid == Some(pid.get()) {
+            self.groups.insert(pid.get(), claim);
+        }
+    }
+
+    /// Grows the set by what a look at the table shows. Gives the new members, in the order in which they were found.
+    pub(super) fn grow(&mut self, table: &Table) -> Vec<usize> {
+        let before = self.members.len();
+        let mut work: Vec<Index> = Vec::new();
+        for member in &self.members {
+            let open = member.target.guard.is_none_or(Guard::spares_only_itself);
+            let process = &member.target.process;
+            if open && !self.options.only {
+                work.extend(table.find_exactly(process.pid, process.inode, Some(process.start_ticks)));
+            }
+        }
+        if self.options.only {
+            return Vec::new();
+        }
+        let index = Numbers::of(table);
+        let mut visited = vec![false; table.processes().len()];
+        self.claimed(table, &index, &mut work);
+        // Descent is followed to its end before weaker reasons are, so that each member names its strongest one.
+        let mut leaders = Vec::new();
+        loop {
+            if let Some(at) = work.pop() {
+                if !std::mem::replace(&mut visited[at], true) {
+                    self.descend(table, at, &mut work);
+                    leaders.push(at);
+                }
+            } else if let Some(at) = leaders.pop() {
+                self.lead(table, &index, at, &mut work);
+            } else if !self.options.by_cookie || !self.carriers(table, &mut work) {
+                break;
+            }
+        }
+        (before..self.members.len()).collect()
+    }
+
+    /// Adds the children of a member.
+    fn descend(&mut self, table: &Table, at: Index, work: &mut Vec<Index>) {
+        let pid = table.get(at).pid;
+        let children: Vec<Index> =
+            table.children(at).filter(|child| self.member_at(table, *child).is_none()).collect();
+        if !children.is_empty() && self.still_holds_its_number(table, at) {
+            for child in children {
+                self.consider(table, child, Via::Descendant, pid, work);
+            }
+        }
+    }
+
+    /// Adds the session and the group that a member leads.
+    fn lead(&mut self, table: &Table, index: &Numbers, at: Index, work: &mut Vec<Index>) {
+        let process = table.get(at);
+        let pid = process.pid;
+        let claim = Claim { leader: pid, inode: process.inode, start_ticks: process.start_ticks };
+        if process.leads_session() && self.options.by_session {
+            self.sessions.insert(pid.get(), claim);
+            self.join(
+                table,
+                Numbers::range(&index.by_session, pid.get()).collect(),
+                claim,
+                Via::Session,
+                work,
+            );
+        }
+        if process.leads_group() && self.options.by_group {
+            self.groups.insert(pid.get(), claim);
+            self.join(table, Numbers::range(&index.by_group, pid.get()).collect(), claim, Via::Group, work);
+        }
+    }
+
+    /// Adds what the sessions and groups of earlier looks hold now: their leaders may have died meanwhile.
+    fn claimed(&mut self, table: &Table, index: &Numbers, work: &mut Vec<Index>) {
+        let sessions: Vec<_> = self.sessions.iter().map(|(number, claim)| (*number, *claim)).collect();
+        for (number, claim) in sessions.into_iter().filter(|_| self.options.by_session) {
+            self.join(table, Numbers::range(&index.by_session, number).collect(), claim, Via::Session, work);
+        }
+        let groups: Vec<_> = self.groups.iter().map(|(number, claim)| (*number, *claim)).collect();
+        for (number, claim) in
+            groups.into_iter().filter(|_| self.options.by_group || self.options.whole_group)
+        {
+            self.join(table, Numbers::range(&index.by_group, number).collect(), claim, Via::Group, work);
+        }
+    }
+
+    /// Adds the members of a session or group, if its number still belongs to the leader that is meant.
+    fn join(&mut self, table: &Table, found: Vec<Index>, claim: Claim, via: Via, work: &mut Vec<Index>) {
+        let fresh: Vec<Index> = found
+            .into_iter()
+            .filter(|member| self.member_at(table, *member).is_none())
+            .filter(|member| table.get(*member).start_ticks >= claim.start_ticks)
+            .collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let held = claim.inode.and_then(|inode| self.setting.host.number_is_held(inode));
+        let in_other_hands = || {
+            let leader = table.find(claim.leader.get());
+            leader.is_some_and(|leader| claim.inode.is_some() && table.get(leader).inode != claim.inode)
+        };
+        let ours = held.unwrap_or_else(|| !in_other_hands());
+        for member in fresh.into_iter().filter(|_| ours) {
+            self.consider(table, member, via, claim.leader, work);
+        }
+    }
+
+    /// Adds the carriers of marks whose oldest carrier is a member. Tells whether there were any.
+    fn carriers(&mut self, table: &Table, work: &mut Vec<Index>) -> bool {
+        let own: Vec<(Box<[u8]>, u64)> = self
+            .members
+            .iter()
+            .filter(|member| member.target.guard.is_none())
+            .filter_map(|member| {
+                let process = &member.target.process;
+                let mark = self.marks.get(&(process.pid, process.start_ticks))?;
+                Some((mark.cookie.clone()?, process.start_ticks))
+            })
+            .collect();
+        if own.is_empty() && self.cookies.is_empty() {
+            return false;
+        }
+        let mut oldest: HashMap<Box<[u8]>, u64> = HashMap::new();
+        for (cookie, start) in own {
+            oldest.entry(cookie).and_modify(|first| *first = start.min(*first)).or_insert(start);
+        }
+        let mut outside: HashMap<Box<[u8]>, Vec<Index>> = HashMap::new();
+        for at in 0..table.processes().len() {
+            let process = table.get(at);
+            if process.kernel_thread || process.is_zombie() || self.member_at(table, at).is_some() {
+                continue;
+            }
+            if let Some(cookie) = self.mark(table, at).cookie {
+                if oldest.contains_key(&cookie) || self.cookies.contains(&cookie) {
+                    outside.entry(cookie).or_default().push(at);
+                }
+            }
+        }
+        let before = self.members.len();
+        for (cookie, carriers) in outside {
+            let first = oldest.get(&cookie).copied().unwrap_or(0);
+            let root_is_ours = carriers.iter().all(|at| table.get(*at).start_ticks >= first);
+            if root_is_ours || self.cookies.contains(&cookie) {
+                for at in carriers {
+                    let from = table.get(at).pid;
+                    self.consider(table, at, Via::Cookie, from, work);
+                }
+            }
+        }
+        self.members.len() > before
+    }
+
+    /// Makes a process a member, unless it is one already, is dead, or a guard leaves it out of the set.
+    fn consider(&mut self, table: &Table, at: Index, via: Via, from: Pid, work: &mut Vec<Index>) {
+        if self.member_at(table, at).is_some() || table.get(at).is_zombie() {
+            return;
+        }
+        let mut guard = self.guards.judge(self.setting, table, at, via);
+        if guard.is_none() && self.is_kept(table, at) {
+            guard = Some(Guard::Kept);
+        }
+        let from = Some(from).filter(|from| *from != table.get(at).pid);
+        self.admit(table, at, via, from, guard, None);
+        if guard.is_none_or(Guard::spares_only_itself) {
+            work.push(at);
+        }
+    }
+
+    fn admit(
+        &mut self,
+        table: &Table,
+        at: Index,
+        via: Via,
+        from: Option<Pid>,
+        guard: Option<Guard>,
+        held: Option<Handle>,
+    ) {
+        let process = table.get(at).clone();
+        let identity = process.identity(&table.view.place);
+        let mut ended = false;
+        let handle = if guard.is_some() {
+            None
+        } else {
+            self.mark(table, at);
+            held.or_else(|| match handle::open(self.setting.host, self.setting.source, &identity) {
+                Look::Found(handle) => Some(handle),
+                Look::Gone | Look::Changed => {
+                    ended = true;
+                    None
+                }
+                _ => None,
+            })
+        };
+        let keep = self.budget > 0;
+        self.budget -= usize::from(keep && handle.is_some());
+        self.by_pid.insert(process.pid.get(), self.members.len());
+        self.members.push(Member {
+            target: Target { process, via, from, guard, source: id::Source::Record },
+            identity,
+            handle: handle.filter(|_| keep),
+            ended,
+            // One that ended between the look and now was never signalled: there is nothing to tell.
+            told: ended,
+            signal: None,
+            refused: false,
+        });
+    }
+
+    /// Gives back a descriptor that was held.
+    pub(super) fn let_go(&mut self, member: usize) {
+        self.budget += usize::from(self.members[member].handle.take().is_some());
+    }
+
+    /// How many descriptors may still be held.
+    pub(super) fn room(&self) -> usize {
+        self.budget
+    }
+
+    /// Holds a member again when there is room.
+    pub(super) fn hold(&mut self, member: usize, handle: Handle) {
+        if self.budget > 0 && self.members[member].handle.is_none() {
+            self.budget -= 1;
+            self.members[member].handle = Some(handle);
+        }
+    }
+
+    /// The member that a process of the table is.
+    pub(super) fn member_at(&self, table: &Table, at: Index) -> Option<usize> {
+        let process = table.get(at);
+        let member = *self.by_pid.get(&process.pid.get())?;
+        let known = &self.members[member].target.process;
+        let same = match (known.inode, process.inode) {
+            (Some(one), Some(other)) => one == other,
+            _ => known.start_ticks == process.start_ticks,
+        };
+        same.then_some(member)
+    }
+
+    /// Tells whether the number of a member is still its own, so that what was read about its children was about them.
+    fn still_holds_its_number(&self, table: &Table, at: Index) -> bool {
+        let process = table.get(at);
+        let held = self.member_at(table, at).and_then(|member| self.members[member].handle.as_ref());
+        if held.is_some_and(|handle| !handle.has_ended()) {
+            return true;
+        }
+        let identity = process.identity(&table.view.place);
+        !matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Changed)
+    }
+
+    fn is_kept(&mut self, table: &Table, at: Index) -> bool {
+        self.mark(table, at).keep
+    }
+
+    /// What the environment of a process says. A child that was forked and has not called exec has its parent's.
+    fn mark(&mut self, table: &Table, at: Index) -> Mark {
+        let process = table.get(at);
+        let key = (process.pid, process.start_ticks);
+        if let Some(mark) = self.marks.get(&key) {
+            return mark.clone();
+        }
+        let inherited = table
+            .parent(at)
+            .map(|parent| table.get(parent))
+            .filter(|parent| parent.environment == process.environment && process.environment != (0, 0));
+        let inherited =
+            inherited.and_then(|parent| self.marks.get(&(parent.pid, parent.start_ticks)).cloned());
+        let mark = inherited.unwrap_or_else(|| self.read_mark(process));
+        self.marks.insert(key, mark.clone());
+        mark
+    }
+
+    fn read_mark(&self, process: &Process) -> Mark {
+        let Ok(environ) = self.setting.source.environ(process.pid) else { return Mark::default() };
+        Mark {
+            cookie: variable(&environ, "PROCHERD_ID").filter(|cookie| !cookie.is_empty()).map(Into::into),
+            keep: variable(&environ, "PROCHERD_KEEP") == Some(b"1") && evidence::reaper(process).is_none(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What pkill-tree writes: outcomes, plans, a sentence at the end, and a countdown on a terminal.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use procherd::error::{Error, Kind, Result};
+use procherd::id::{self, Identity};
+use procherd::record::{self, Line, Record};
+use procherd::status::{End, State};
+use procherd::table::Shape;
+use procherd::terminate::{Missing, Observer, Phase, Plan, Report, Summary, Target};
+use procherd::text::visible;
+
+use crate::frame::{Output, OutputArgs, Reporter, Sheet};
+
+/// Fields that outcome and plan records write themselves.
+const OWN: [&str; 15] = [
+    "outcome",
+    "signal",
+    "elapsed_ms",
+    "via",
+    "from",
+    "protected",
+    "why",
+    "exit_status",
+    "exit_signal",
+    "zombie",
+    "wait_channel",
+    "identified_by",
+    "depth",
+    "root",
+    "evidence",
+];
+
+/// How often the countdown is drawn.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Writes what happens as it happens.
+pub(super) struct View {
+    output: Output,
+    shared: Option<record::View>,
+    asked: Vec<(Identity, Record)>,
+    failed: Option<Error>,
+    /// Roots that were typed and are not there, and roots that were refused.
+    problems: Vec<Error>,
+    countdown: Option<Instant>,
+    drawn: bool,
+}
+
+impl View {
+    pub(super) fn new(args: &OutputArgs, asked: Vec<(Identity, Record)>) -> Self {
+        let watched = std::io::stderr().is_terminal() && !args.quiet;
+        Self {
+            output: Output::new(args, Shape::Table),
+            shared: None,
+            asked,
+            failed: None,
+            problems: Vec::new(),
+            countdown: watched.then(Instant::now),
+            drawn: false,
+        }
+    }
+
+    /// Writes a plan.
+    pub(super) fn plan(&mut self, plan: &Plan, reporter: &Reporter) -> Result<()> {
+        for missing in &plan.missing {
+            let why = missing.why.clone().unwrap_or_else(|| missing.outcome.word().to_owned());
+            let error = Error::new(Kind::Gone, "find process", &missing.identity, why);
+            if missing.identity.source == id::Source::Record {
+                reporter.note(error)
+            } else {
+                reporter.absent(&error)
+            }
+        }
+        for target in &plan.targets {
+            self.refuse(target);
+            let record = find(&self.asked, &target.process.identity(&plan.view.place)).cloned();
+            self.output.record(|out| {
+                let mut sheet = Sheet::Fresh(target.process.line(&plan.view, out));
+                describe(target, &mut sheet);
+                if let Some(guard) = target.guard {
+                    sheet.field("protected", guard.why());
+                }
+                if let Some(record) = &record {
+                    sheet.rest_of(record, &OWN);
+                }
+                sheet.end();
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Notes a root that was refused.
+    fn refuse(&mut self, target: &Target) {
+        if let (Some(guard), None) = (target.guard, target.from) {
+            self.problems.push(Error::new(Kind::Refused, "end process", target.process.pid, guard.why()));
+        }
+    }
+
+    /// Writes the rest, and says what went wrong while acting.
+    pub(super) fn end(mut self, reporter: &mut Reporter) -> Result<()> {
+        self.clear();
+        for problem in &self.problems {
+            if problem.kind() == Kind::Gone { reporter.absent(problem) } else { reporter.fail(problem) }
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.output.end(),
+        }
+    }
+
+    fn write(&mut self, make: impl FnOnce(&mut Vec<u8>)) {
+        self.clear();
+        // The action goes on whatever becomes of its report; the failure is said at the end.
+        if let Err(error) = self.output.record(make).and_then(|()| self.output.flush()) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Takes the countdown away before something else is written.
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            let _ = std::io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+fn find<'a>(asked: &'a [(Identity, Record)], identity: &Identity) -> Option<&'a Record> {
+    asked.iter().find(|(known, _)| known.same_as(identity)).map(|(_, record)| record)
+}
+
+fn describe(target: &Target, sheet: &mut Sheet<'_>) {
+    sheet.field("via", target.via.word()).known("from", target.from.as_ref());
+    if target.source == id::Source::Number {
+        sheet.field("identified_by", "pid");
+    }
+}
+
+impl Observer for View {
+    fn begin(&mut self, view: &record::View) {
+        self.shared = Some(view.clone());
+    }
+
+    fn missing(&mut self, missing: &Missing) {
+        let identity = &missing.identity;
+        if identity.source != id::Source::Record {
+            self.problems.push(Error::new(Kind::Gone, "find process", identity, "no such process"));
+        }
+        let record = find(&self.asked, identity).cloned();
+        self.write(|out| {
+            if let Some(mut record) = record {
+                record.set("type", &"outcome");
+                record.set("outcome", &missing.outcome.word());
+                if let Some(why) = &missing.why {
+                    record.set("why", why);
+                }
+                record.write_line(out);
+                return;
+            }
+            let mut line = Line::new(out, "outcome");
+            line.field("pid", &identity.pid)
+                .known("pidfd_inode", identity.inode.as_ref())
+                .known("start_ticks", identity.start_ticks.as_ref())
+                .known("boot_id", identity.boot.as_ref())
+                .known("pid_ns", identity.pid_ns.as_ref())
+                .known("host", identity.host.as_deref())
+                .field("outcome", missing.outcome.word())
+                .known("why", missing.why.as_ref());
+            line.end();
+        });
+    }
+
+    fn outcome(&mut self, report: &Report<'_>) {
+        let Some(shared) = self.shared.clone() else { return };
+        let target = report.target;
+        self.refuse(target);
+        let mut process = target.process.clone();
+        if let Some(state) = report.state {
+            process.state = State::new(u8::try_from(state).unwrap_or(b'?'));
+        }
+        let record = find(&self.asked, &process.identity(&shared.place)).cloned();
+        self.write(|out| {
+            let mut sheet = Sheet::Fresh(process.line_as("outcome", &shared, out));
+            sheet.field("outcome", report.outcome.word());
+            describe(target, &mut sheet);
+            if let Some(guard) = target.guard {
+                sheet.field("why", guard.why());
+            }
+            sheet.known("signal", report.signal.as_ref());
+            match report.end {
+                Some(End::Exited(code)) => {
+                    sheet.field("exit_status", &code);
+                }
+                Some(End::Signalled(signal)) => {
+                    sheet.field("exit_signal", &signal);
+                }
+                None => {}
+            }
+            if report.zombie {
+                sheet.field("zombie", &true);
+            }
+            sheet.known("wait_channel", report.wait_channel.as_ref()).field("elapsed_ms", &report.elapsed_ms);
+            if let Some(record) = &record {
+                sheet.rest_of(record, &OWN);
+            }
+            sheet.end();
+        });
+    }
+
+    fn progress(
+        &mut self,
+        phase: Phase,
+        count: usize,
+        living: &mut dyn Iterator<Item = &Target>,
+        left: Duration,
+    ) {
+        let Some(last) = self.countdown.filter(|last| last.elapsed() >= REDRAW && count > 0) else { return };
+        let _ = last;
+        self.countdown = Some(Instant::now());
+        let mut names = String::new();
+        for target in living.take(4) {
+            let _ = write!(names, " {}({})", visible(target.process.comm.bytes()), target.process.pid);
+        }
+        let phase = if phase == Phase::Grace { "waiting for" } else { "killing" };
+        let more = if count > 4 { " …" } else { "" };
+        let line = format!("\r\x1b[K{phase} {count}, {:.1} s left:{names}{more}", left.as_secs_f64());
+        self.drawn = std::io::stderr().write_all(line.as_bytes()).is_ok();
+    }
+}
+
+/// Says in one sentence how a run ended.
+pub(super) fn sentence(summary: &Summary) -> String {
+    let ended = summary.exited + summary.killed;
+    let mut text = format!("ended {ended} of {}", summary.targets);
+    let mut detail = |count: usize, word: &str| {
+        if count > 0 {
+            let _ = write!(text, ", {count} {word}");
+        }
+    };
+    detail(summary.killed, "by force");
+    detail(summary.already_gone, "already gone");
+    detail(summary.protected, "protected");
+    detail(summary.foreign, "foreign");
+    detail(summary.not_permitted, "not permitted");
+    detail(summary.survived, "survived");
+    let _ = write!(text, ", in {} ms", summary.elapsed_ms);
+    text
+}
