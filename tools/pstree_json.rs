@@ -157,11 +157,11 @@ fn start(
     match scene.find(identity) {
         Found::At(index) => return Some(Start { index, record }),
         Found::Gone if identity.source == Known::Record => {
-            reporter.note(format_args!("find process: {identity}: it has gone"))
+            reporter.note(format_args!("find process: {identity}: it has gone"));
         }
         Found::Gone => reporter.absent(&Error::new(Kind::Gone, "find process", identity, "no such process")),
         Found::Elsewhere(why) => {
-            reporter.fault(&Error::new(Kind::Unsupported, "find process", identity, why))
+            reporter.fault(&Error::new(Kind::Unsupported, "find process", identity, why));
         }
     }
     None

@@ -55,6 +55,9 @@ pub struct Membership<'a> {
     pub session: Option<&'a str>,
 }
 
+/// Judges one fact.
+type Test<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// Which processes are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
@@ -135,7 +138,7 @@ impl Selection {
             (self.environment.is_empty(), "environ"),
         ];
         for (_, name) in dear.into_iter().filter(|(unasked, _)| !unasked) {
-            let (fact, test): (Fact, &dyn Fn(&[u8]) -> bool) = match name {
+            let (fact, test): (Fact, Test<'_>) = match name {
                 "exe" => (facts.exe(process), &|bytes| self.matches_exe(bytes)),
                 "cwd" => (facts.cwd(process), &|bytes| self.matches_folder(bytes)),
                 _ => (facts.environ(process), &|bytes| self.matches_environment(bytes)),

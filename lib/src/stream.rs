@@ -52,10 +52,7 @@ impl<R: BufRead> Reader<R> {
     /// Reads the next item; none at the end. A failure of the input itself ends the stream.
     pub fn next_item(&mut self) -> io::Result<Option<Result<Item, BadLine>>> {
         loop {
-            let whole = match self.read_line()? {
-                Some(whole) => whole,
-                None => return Ok(None),
-            };
+            let Some(whole) = self.read_line()? else { return Ok(None) };
             let bad = |why: String| Ok(Some(Err(BadLine { number: self.number, why })));
             if !whole {
                 return bad(format!("longer than {} MiB", LONGEST_LINE >> 20));

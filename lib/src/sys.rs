@@ -42,7 +42,7 @@ pub fn kill_number(pid: Pid, signal: i32) -> Result<(), Errno> {
 
 /// Tells whether a pidfd lives in pidfs, so that its inode names the process for ever within this boot.
 pub fn is_pidfs(pidfd: &OwnedFd) -> bool {
-    nix::sys::statfs::fstatfs(pidfd).is_ok_and(|fs| i64::from(fs.filesystem_type().0) == PID_FS_MAGIC)
+    nix::sys::statfs::fstatfs(pidfd).is_ok_and(|fs| fs.filesystem_type().0 == PID_FS_MAGIC)
 }
 
 /// How the process of a descriptor ended (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15).

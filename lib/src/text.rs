@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn arguments_keep_empty_ones() {
-        let split = |bytes| arguments(bytes).map(|part| visible(part)).collect::<Vec<_>>();
+        let split = |bytes| arguments(bytes).map(visible).collect::<Vec<_>>();
         assert_eq!(split(b"a\0\0b\0"), ["a", "", "b"]);
         assert_eq!(split(b"title without end"), ["title without end"]);
         assert_eq!(split(b"\0"), [""]);
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!((short_size(512), short_size(4_080_218_931)), ("512 B".into(), "3.8 GiB".into()));
         assert_eq!(short_size(u64::MAX), "16 EiB");
         assert_eq!(short_duration(Duration::from_secs(125)), "2m 5s");
-        assert_eq!(short_duration(Duration::from_secs(7200)), "2h");
+        assert_eq!(short_duration(Duration::from_hours(2)), "2h");
     }
 
     #[test]

@@ -176,15 +176,13 @@ fn read_saved(host: &Host, input: impl std::io::BufRead, reporter: &mut Reporter
         let item = reader.next_item().map_err(|error| Error::system("read snapshot", "", error))?;
         match item {
             None => break,
-            Some(Ok(Item::Record(record))) => match record.text("type").as_deref() {
-                Some("process") => match Process::from_record(&record, host.ticks_per_second()) {
-                    Ok(_) => records.push(record),
-                    Err(error) => reporter.bad_line(reader.line_number(), error),
-                },
-                _ => {}
+            Some(Ok(Item::Record(record))) if record.text("type").as_deref() != Some("process") => {}
+            Some(Ok(Item::Record(record))) => match Process::from_record(&record, host.ticks_per_second()) {
+                Ok(_) => records.push(record),
+                Err(error) => reporter.bad_line(reader.line_number(), error),
             },
             Some(Ok(Item::Identity(_))) => {
-                reporter.bad_line(reader.line_number(), "a snapshot holds process records")
+                reporter.bad_line(reader.line_number(), "a snapshot holds process records");
             }
             Some(Err(bad)) => reporter.bad_line(bad.number, bad.why),
         }
