@@ -5,6 +5,7 @@
 mod acceptance;
 mod actors;
 mod completions;
+mod contract;
 mod layers;
 mod manners;
 mod support;

@@ -1,0 +1,211 @@
+//! The contract: `man/procherd-record.5` and its JSON Schema, held against what the tools really write.
+//!
+//! A validator that is not ours does the judging. In the tests the schema allows no field that it does not name: a new
+//! field is a promise, and is written down in schema and page first.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use procherd::record::Process;
+use procherd_tools::TOOLS;
+use serde_json::{Value, json};
+
+use crate::support::scene::raw;
+use crate::support::{Output, Scene, project};
+
+fn schema() -> Value {
+    let text =
+        std::fs::read_to_string(project().join("man/procherd-record.schema.json")).expect("the schema");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The schema as it is published.
+fn published() -> Validator {
+    jsonschema::validator_for(&schema()).expect("a schema")
+}
+
+/// The schema, and nothing beside it.
+fn strict() -> Validator {
+    let mut schema = schema();
+    schema["unevaluatedProperties"] = json!(false);
+    jsonschema::validator_for(&schema).expect("a schema")
+}
+
+/// What is wrong with a record, in one text; none when nothing is.
+fn wrong(validator: &Validator, record: &Value) -> Option<String> {
+    let errors: Vec<String> =
+        validator.iter_errors(record).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    (!errors.is_empty()).then(|| errors.join("; "))
+}
+
+/// What a tool was made to write, and of which types the records are.
+type Streams = (Vec<Output>, &'static [&'static str]);
+
+/// Each tool, and how it is made to write all that it can write.
+const WRITERS: &[(&str, fn(&Scene) -> Streams)] =
+    &[("pstree-json", pstree_json), ("porphans", porphans), ("pkill-tree", pkill_tree)];
+
+fn pstree_json(scene: &Scene) -> Streams {
+    let argv = [raw(b"argv"), raw(b"--"), raw(b"\xff\xfe"), raw(b""), raw(b"a\nb")];
+    let comm = [raw(b"idle"), raw(b"--comm"), raw(b"a) R\n\xff")];
+    let _kinds = ["stopped", "zombie", "dead-main-thread", "orphan"].map(|mode| scene.start([mode]));
+    let (odd, _named) = (scene.start(argv), scene.start(comm));
+    let pid = odd.root().pid.to_string();
+    let run = |words: &[&str]| scene.tool("pstree-json").args(words).run();
+    let outputs = vec![
+        run(&[]),
+        run(&["--with", "exe,cwd"]),
+        run(&["--ancestors", &pid]),
+        run(&["--depth", "1", &pid]),
+        scene.tool("pstree-json").arg("-").stdin(pid.clone()).run(),
+    ];
+    (outputs, &["process"])
+}
+
+fn porphans(scene: &Scene) -> Streams {
+    let _orphans = scene.start(["orphan", "2", "--depth", "1"]);
+    let run = |words: &[&str]| scene.tool("porphans").args(["--pattern", "actor"]).args(words).run();
+    (vec![run(&[]), run(&["--all"]), run(&["--untracked"])], &["process"])
+}
+
+fn pkill_tree(scene: &Scene) -> Streams {
+    let tree = scene.start(["tree", "--depth", "1", "--width", "2"]);
+    let deaf = scene.start(["ignore-term"]);
+    let kept = scene.actor(["idle"]).env("PROCHERD_KEEP", "1").start();
+    let gone = scene.start(["idle"]);
+    let mut stale = scene.tool("pstree-json").arg(gone.root().operand()).run().record();
+    drop(gone);
+    // What comes along stays: these two are another tool's.
+    for name in ["depth", "root"] {
+        stale.as_object_mut().expect("an object").remove(name);
+    }
+    let mut foreign = stale.clone();
+    foreign["host"] = json!("elsewhere");
+    foreign["boot_id"] = json!("00000000-0000-0000-0000-000000000001");
+    let run = |words: &[&str]| scene.tool("pkill-tree").args(words).run();
+    let (root, deaf, kept) = (tree.root().operand(), deaf.root().operand(), kept.root().operand());
+    let outputs = vec![
+        run(&["--dry-run", &root, &deaf, &kept]),
+        run(&["--dry-run", &tree.root().pid.to_string()]),
+        run(&["--grace", "100ms", &root, &deaf, &kept]),
+        run(&["4194304"]),
+        scene.tool("pkill-tree").records([&stale, &foreign]).run(),
+    ];
+    (outputs, &["outcome", "process"])
+}
+
+#[test]
+fn what_the_tools_write_is_what_the_schema_says() {
+    let validator = strict();
+    for tool in TOOLS {
+        let writer = WRITERS.iter().find(|(name, _)| *name == tool.name);
+        let (_, write) = writer.unwrap_or_else(|| panic!("{}: not held against the schema here", tool.name));
+        let t = std::time::Instant::now();
+        let (outputs, kinds) = write(&Scene::new());
+        eprintln!("{} {:?}", tool.name, t.elapsed());
+        for o in &outputs {
+            eprintln!("  {:?} {:?}", o.elapsed, o.code);
+        }
+        let mut seen = BTreeSet::new();
+        for output in outputs {
+            let records = output.records();
+            assert!(!records.is_empty(), "there is nothing to judge: {output:?}");
+            for record in records {
+                if let Some(why) = wrong(&validator, &record) {
+                    panic!("{}: {why}\nin {record}", tool.name);
+                }
+                seen.insert(record["type"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+        assert!(seen.iter().eq(kinds), "{}: records of the types {seen:?}", tool.name);
+    }
+}
+
+#[test]
+fn the_schema_is_one() {
+    assert!(jsonschema::meta::is_valid(&schema()));
+}
+
+fn a_process() -> Value {
+    json!({
+        "type": "process", "v": 1, "pid": 77, "pidfd_inode": 5000, "start_ticks": 9000,
+        "boot_id": "6cbf2b60-0d3e-4cf5-b2b8-2f0d2a2b7a11", "pid_ns": 4_026_531_836_u64, "host": "here",
+        "ppid": 1, "pgid": 70, "sid": 70, "state": "S", "comm": "node", "cmdline": ["node", {"bytes": "//4="}],
+        "threads": 2, "rss_bytes": 4096, "cpu_ms": 120, "started_at": "2023-11-14T22:13:10.000Z", "age_ms": 10000
+    })
+}
+
+#[test]
+fn the_schema_refuses_what_the_page_forbids() {
+    let (published, strict) = (published(), strict());
+    assert_eq!(wrong(&strict, &a_process()), None);
+    let mut foreign = a_process();
+    foreign["somebody_elses"] = json!({"any": ["thing"]});
+    assert_eq!(wrong(&published, &foreign), None, "fields of others pass through");
+    assert!(wrong(&strict, &foreign).is_some());
+    for (field, value) in [
+        ("v", json!(2)),
+        ("type", json!("animal")),
+        ("pid", json!(0)),
+        ("pid", json!("77")),
+        ("pid", json!(4_194_305)),
+        ("pidfd_inode", json!(0)),
+        ("boot_id", json!("today")),
+        ("cmdline", json!("node server.js")),
+        ("cmdline", json!([{"bytes": "no base64"}])),
+        ("comm", json!({"bytes": "//4=", "more": 1})),
+        ("state", json!("sleeping")),
+        ("started_at", json!(1_700_000_000_000_u64)),
+        ("denied", json!([])),
+        ("evidence", json!([{"kind": "a hunch", "strength": "certain"}])),
+        ("orphan", json!(false)),
+        ("service", json!("api")),
+    ] {
+        let mut record = a_process();
+        record[field] = value;
+        assert!(wrong(&published, &record).is_some(), "accepted: {record}");
+    }
+    for missing in ["type", "v", "pid", "boot_id", "pid_ns", "host", "start_ticks", "ppid"] {
+        let mut record = a_process();
+        record.as_object_mut().expect("an object").remove(missing);
+        assert!(wrong(&published, &record).is_some(), "accepted without {missing}");
+    }
+}
+
+#[test]
+fn what_was_denied_may_be_missing() {
+    let hidden = json!({
+        "type": "process", "v": 1, "pid": 77, "pidfd_inode": 5000, "boot_id": "6cbf2b60-0d3e-4cf5-b2b8-2f0d2a2b7a11",
+        "pid_ns": 4_026_531_836_u64, "host": "here", "uid": 0, "denied": ["stat"]
+    });
+    assert_eq!(wrong(&strict(), &hidden), None);
+}
+
+/// The fields of records, as the schema has them. Those of objects inside of records are not among them.
+fn fields() -> BTreeSet<String> {
+    let schema = schema();
+    let of = |part: &Value| {
+        part["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    let inner = ["evidence", "near", "text"];
+    let defs = schema["$defs"].as_object().expect("definitions").iter();
+    defs.filter(|(name, _)| !inner.contains(&name.as_str()))
+        .flat_map(|(_, part)| of(part))
+        .chain(of(&schema))
+        .collect()
+}
+
+#[test]
+fn page_and_schema_name_the_same_fields() {
+    let page = std::fs::read_to_string(project().join("man/procherd-record.5")).expect("the page");
+    let named: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Va "))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, fields());
+    for name in Process::FIELDS {
+        assert!(named.contains(name), "{name}: the library knows it, the page does not");
+    }
+}
