@@ -16,12 +16,12 @@ use procherd::evidence::Registered;
 use procherd::host::Host;
 use procherd::id::{self, Identity};
 use procherd::record::Record;
+use procherd::registry::Known;
 use procherd::signal::Signal;
 use procherd::source::Source;
-use procherd::stream::Item;
 use procherd::terminate::{self, Options, Root, Setting, Summary, Via};
 
-use crate::frame::{self, Exit, Operand, Operands, Outcome, OutputArgs, RegistryArgs, Reporter, Tool};
+use crate::frame::{self, Asked, Exit, Operand, Operands, Outcome, OutputArgs, RegistryArgs, Reporter, Tool};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "pkill-tree", command: Args::command };
@@ -150,7 +150,14 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
     let request = request(&args, reporter)?;
     let (host, source) = (Host::look()?, Source::live()?);
-    let registered = Registered::default();
+    let registered = match args.registry.open()?.read() {
+        Ok(document) => Known::of(&document, &host, &source).registered(),
+        Err(error) => {
+            // The marks and evidence still stand: a damaged registry must not keep anybody from ending a tree.
+            reporter.fault(&error);
+            Registered::default()
+        }
+    };
     let setting = Setting { host: &host, source: &source, registered: &registered };
     let options = args.options();
     let mut view = show::View::new(&args.output, request.records);
@@ -207,30 +214,16 @@ fn request(args: &Args, reporter: &mut Reporter) -> Result<Request> {
             for word in words {
                 match word {
                     Operand::Process(identity) => request.add(identity, None, args)?,
-                    Operand::Name(name) => {
-                        for identity in frame::service(&name, &args.registry)? {
-                            request.add(identity, None, args)?;
-                        }
-                    }
+                    Operand::Name(name) => match frame::service(&name, &args.registry) {
+                        Ok(record) => request.add(record.identity()?, Some(record), args)?,
+                        Err(error) if error.kind() == Kind::Gone => reporter.absent(&error),
+                        Err(error) => return Err(error),
+                    },
                 }
             }
         }
         Operands::Input => {
-            for item in frame::input(reporter, args.strict)? {
-                let (identity, record) = match item {
-                    Item::Identity(identity) => (identity, None),
-                    // Findings and summaries pass through pipelines; they name nobody.
-                    Item::Record(record) if record.get("pid").is_none() && record.get("type").is_some() => {
-                        continue;
-                    }
-                    Item::Record(record) => match record.identity() {
-                        Ok(identity) => (identity, Some(record)),
-                        Err(error) => {
-                            reporter.fault(&error);
-                            continue;
-                        }
-                    },
-                };
+            for Asked { identity, record } in frame::input(reporter, args.strict)? {
                 request.add(identity, record, args)?;
             }
         }
@@ -252,14 +245,11 @@ impl Request {
             via: Via::Named,
             identity: identity.clone(),
         });
-        let tree: Vec<Record> =
-            record.as_ref().and_then(|record| record.field("tree").ok().flatten()).unwrap_or_default();
-        for member in tree {
-            if let Ok(identity) = member.identity() {
-                self.roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree });
-            }
+        let Some(record) = record else { return Ok(()) };
+        for identity in frame::tree_of(&record)?.1 {
+            self.roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree });
         }
-        self.records.extend(record.map(|record| (identity, record)));
+        self.records.push((identity, record));
         Ok(())
     }
 }

@@ -13,13 +13,12 @@ use procherd::evidence::{self, Evidence, Kind, Strength};
 use procherd::record::Record;
 use procherd::select::{self, Facts as _, Membership, Selection, Verdict};
 use procherd::source::Wants;
-use procherd::stream::{self, Item};
 use procherd::table::Shape;
 use procherd::tree::{self, Index};
 
 use crate::frame::{
-    self, ExpectArgs, Found, LookArgs, Operands, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Scene,
-    SelectorArgs, Sheet, Tool,
+    self, Asked, ExpectArgs, Found, LookArgs, Operands, Outcome, Output, OutputArgs, RegistryArgs, Reporter,
+    Scene, SelectorArgs, Sheet, Tool,
 };
 
 /// The tool as the suite knows it.
@@ -139,17 +138,10 @@ fn asked(
         return Ok(None);
     }
     let mut asked = HashMap::new();
-    for item in frame::input(reporter, strict)? {
-        let identity = match stream::identity(&item) {
-            Ok(identity) => identity,
-            Err(error) => {
-                reporter.fault(&error);
-                continue;
-            }
-        };
+    for Asked { identity, record } in frame::input(reporter, strict)? {
         match scene.find(&identity) {
             Found::At(index) => {
-                asked.insert(index, if let Item::Record(record) = item { Some(record) } else { None });
+                asked.insert(index, record);
             }
             Found::Gone => reporter.note(format_args!("find process: {identity}: it has gone")),
             Found::Elsewhere(why) => {

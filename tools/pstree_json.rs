@@ -12,13 +12,12 @@ use procherd::evidence::{self, Strength};
 use procherd::id::{Identity, Source as Known};
 use procherd::record::Record;
 use procherd::source::Wants;
-use procherd::stream::{self, Item};
 use procherd::table::Shape;
 use procherd::tree::{Index, Step, Table};
 
 use crate::frame::{
-    self, Exit, Found, LookArgs, Operand, Operands, Outcome, Output, OutputArgs, RegistryArgs, Reporter,
-    Scene, Tool,
+    self, Asked, Exit, Found, LookArgs, Operand, Operands, Outcome, Output, OutputArgs, RegistryArgs,
+    Reporter, Scene, Tool,
 };
 
 /// The tool as the suite knows it.
@@ -124,23 +123,22 @@ fn starts(operands: &Operands, scene: &Scene, args: &Args, reporter: &mut Report
             for word in words {
                 match word {
                     Operand::Process(identity) => starts.extend(start(scene, identity, None, reporter)),
-                    Operand::Name(name) => {
-                        for identity in frame::service(name, &args.registry)? {
-                            starts.extend(start(scene, &identity, None, reporter));
+                    Operand::Name(name) => match frame::service(name, &args.registry) {
+                        Ok(record) => {
+                            let (own, below) = frame::tree_of(&record)?;
+                            for identity in std::iter::once(own).chain(below) {
+                                starts.extend(start(scene, &identity, None, reporter));
+                            }
                         }
-                    }
+                        Err(error) if error.kind() == Kind::Gone => reporter.absent(&error),
+                        Err(error) => return Err(error),
+                    },
                 }
             }
         }
         Operands::Input => {
-            for item in frame::input(reporter, args.strict)? {
-                match stream::identity(&item) {
-                    Ok(identity) => {
-                        let record = if let Item::Record(record) = item { Some(record) } else { None };
-                        starts.extend(start(scene, &identity, record, reporter));
-                    }
-                    Err(error) => reporter.fault(&error),
-                }
+            for Asked { identity, record } in frame::input(reporter, args.strict)? {
+                starts.extend(start(scene, &identity, record, reporter));
             }
         }
     }

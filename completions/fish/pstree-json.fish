@@ -13,6 +13,6 @@ never\t'Never'"
 complete -c pstree-json -s d -l descendants -d 'Show the trees below the operands (this is the default)'
 complete -c pstree-json -s a -l ancestors -d 'Show the ancestors of the operands, not what is below them'
 complete -c pstree-json -l strict -d 'Stop at the first bad line of the input'
-complete -c pstree-json -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c pstree-json -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pstree-json -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pstree-json -s V -l version -d 'Print version'

@@ -5,8 +5,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use crate::error::{Error, Kind};
-use crate::id::{Identity, Pid};
+use crate::id::Identity;
 use crate::record::Record;
 
 /// The longest line that is read, in bytes. The record of a process with the largest argument vector that the kernel
@@ -165,27 +164,6 @@ fn escape_controls(buffer: &mut Vec<u8>, from: usize) {
             at += 1;
         }
     }
-}
-
-/// Reads the identity that an item names. A record without a usable one is an error that says what is missing.
-pub fn identity(item: &Item) -> Result<Identity, Error> {
-    match item {
-        Item::Identity(identity) => Ok(identity.clone()),
-        Item::Record(record) => record.identity(),
-    }
-}
-
-/// Refuses the numbers that no tool may ever act on.
-pub fn refuse_init(pid: Pid) -> Result<Pid, Error> {
-    if pid == Pid::INIT {
-        return Err(Error::new(
-            Kind::Refused,
-            "act on process",
-            pid,
-            "the first process of the system is never touched",
-        ));
-    }
-    Ok(pid)
 }
 
 #[cfg(test)]

@@ -29,8 +29,11 @@ enum Operands {
 use Operands::{Others, Processes};
 
 /// All tools: the name, how it meets its input, its operands, and a command line that is valid and only looks.
-const TOOLS: &[(&str, Input, Operands, &[&str])] =
-    &[("pstree-json", OnRequest, Processes, &[]), ("porphans", OnRequest, Others, &[])];
+const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
+    ("pstree-json", OnRequest, Processes, &[]),
+    ("porphans", OnRequest, Others, &[]),
+    ("pkill-tree", Required, Processes, &["--dry-run"]),
+];
 
 /// The tools that can read records, with the words that make them do it.
 fn readers() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {

@@ -5,6 +5,7 @@ use std::io::{BufReader, IsTerminal as _, StdinLock};
 use procherd::error::{Error, Kind, Result};
 use procherd::host::Host;
 use procherd::id::Identity;
+use procherd::record::Record;
 use procherd::registry::{self, Choice, Verdict};
 use procherd::source::Source;
 use procherd::stream::{Item, Reader};
@@ -25,9 +26,11 @@ impl Operand {
     /// Reads an operand: digits are a process, anything else a name. What looks like a number and is none is refused.
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = |why| Error::new(Kind::Invalid, "read operand", format_args!("'{text}'"), why);
-        let numeric = text.strip_prefix(['-', '+']).unwrap_or(text);
-        if numeric.starts_with(|letter: char| letter.is_ascii_digit())
-            && numeric.bytes().all(|b| b.is_ascii_digit() || b == b':')
+        let (number, colon) = text.split_once(':').map_or((text, false), |(number, _)| (number, true));
+        let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
+        // Digits are a process, and so is what begins like PID:INODE; 7zip is a name.
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            || colon && digits.is_empty()
         {
             return text.parse().map(Self::Process).map_err(invalid);
         }
@@ -74,41 +77,87 @@ impl Operands {
     }
 }
 
-/// Reads all items of standard input. Bad lines are reported and passed over; with `strict` the first one is an error.
-pub fn input(reporter: &mut Reporter, strict: bool) -> Result<Vec<Item>> {
+/// One process that the input asks for.
+#[derive(Debug)]
+pub struct Asked {
+    /// The process.
+    pub identity: Identity,
+    /// The record that names it; none for a bare number or `PID:INODE`.
+    pub record: Option<Record>,
+}
+
+/// Reads all processes that standard input names.
+///
+/// Bad lines are reported with their number and passed over; with `strict` the first one is an error. Records that name
+/// no process by their nature (summaries, findings) are passed over quietly.
+pub fn input(reporter: &mut Reporter, strict: bool) -> Result<Vec<Asked>> {
     let mut reader: Reader<BufReader<StdinLock<'_>>> =
         Reader::new(BufReader::with_capacity(64 << 10, std::io::stdin().lock()));
-    let mut items = Vec::new();
+    let mut all = Vec::new();
     loop {
-        match reader.next_item().map_err(|error| Error::system("read records", "standard input", error))? {
-            None => return Ok(items),
-            Some(Ok(item)) => items.push(item),
-            Some(Err(bad)) if strict => {
-                let why = format!("line {}: {}", bad.number, bad.why);
-                return Err(Error::new(Kind::Damaged, "read records", "", why));
+        let item =
+            reader.next_item().map_err(|error| Error::system("read records", "standard input", error))?;
+        let (number, why) = match item {
+            None => return Ok(all),
+            Some(Ok(Item::Identity(identity))) => {
+                all.push(Asked { identity, record: None });
+                continue;
             }
-            Some(Err(bad)) => reporter.bad_line(bad.number, bad.why),
+            Some(Ok(Item::Record(record))) if record.get("pid").is_none() && record.get("type").is_some() => {
+                continue;
+            }
+            Some(Ok(Item::Record(record))) => match record.identity() {
+                Ok(identity) => {
+                    all.push(Asked { identity, record: Some(record) });
+                    continue;
+                }
+                Err(error) => (reader.line_number(), error.to_string()),
+            },
+            Some(Err(bad)) => (bad.number, bad.why),
+        };
+        if strict {
+            return Err(Error::new(Kind::Damaged, "read records", "", format_args!("line {number}: {why}")));
         }
+        reporter.bad_line(number, why);
     }
 }
 
-/// The processes of a registered service, by name.
+/// The record of a registered service, by name.
 ///
-/// `Gone`: no scope has the name. `Invalid`: several scopes have it. A service whose own process has ended is
-/// given with the processes that were below it when it was last looked at.
-pub fn service(name: &str, registry: &RegistryArgs) -> Result<Vec<Identity>> {
+/// `Gone`: no scope has the name. `Invalid`: several scopes have it. `Refused`: what is registered under it may not be
+/// acted on.
+pub fn service(name: &str, registry: &RegistryArgs) -> Result<Record> {
     let document = registry.open()?.read()?;
     let scope = Choice::default().for_name(&document, name)?;
     let Some(service) = document.find(name, scope.as_ref())? else {
         return Err(Error::new(Kind::Gone, "find service", name, "no such service is registered"));
     };
     let (host, source) = (Host::look()?, Source::live()?);
-    Ok(match registry::judge(&host, &source, &service) {
-        Verdict::Alive(identity) => vec![identity],
-        Verdict::Inert(why) => return Err(Error::new(Kind::Refused, "find service", name, why)),
-        Verdict::Dead(_) => std::iter::once(service.identity()?).chain(service.tree()).collect(),
-        Verdict::Foreign(_) | Verdict::Unknown(_) => vec![service.identity()?],
-    })
+    let verdict = registry::judge(&host, &source, &service);
+    if let Verdict::Inert(why) = verdict {
+        return Err(Error::new(Kind::Refused, "find service", name, why));
+    }
+    let mut line = Vec::new();
+    registry::write_service(&service, &verdict, &mut line);
+    Record::parse(&line)
+}
+
+/// The processes that a service record names: its own, and those that were below it when it was last looked at.
+pub fn tree_of(record: &Record) -> Result<(Identity, Vec<Identity>)> {
+    let own = record.identity()?;
+    let tree: Vec<Record> = record.field("tree")?.unwrap_or_default();
+    let below = tree.iter().filter_map(|member| {
+        let member = member.identity().ok()?;
+        // Members say what differs; where and when they live is that of the service.
+        Some(Identity {
+            pid: member.pid,
+            inode: member.inode,
+            start_ticks: member.start_ticks,
+            ..own.clone()
+        })
+    });
+    let below = below.collect();
+    Ok((own, below))
 }
 
 #[cfg(test)]
@@ -121,7 +170,7 @@ mod tests {
         assert!(matches!(Operand::parse("77:123"), Ok(Operand::Process(id)) if id.inode == Some(123)));
         assert!(matches!(Operand::parse("api"), Ok(Operand::Name(_))));
         assert!(matches!(Operand::parse("7zip"), Ok(Operand::Name(_))));
-        for text in ["", "0", "-1", "-5:3", "4194305", "5:", "-x"] {
+        for text in ["", "0", "-1", "-5:3", "4194305", "5:", "7:x", ":5", "-x"] {
             assert!(Operand::parse(text).is_err(), "{text:?} was accepted");
         }
     }

@@ -63,14 +63,14 @@ impl View {
     }
 
     /// Writes a plan.
-    pub(super) fn plan(&mut self, plan: &Plan, reporter: &Reporter) -> Result<()> {
+    pub(super) fn plan(&mut self, plan: &Plan, reporter: &mut Reporter) -> Result<()> {
         for missing in &plan.missing {
             let why = missing.why.clone().unwrap_or_else(|| missing.outcome.word().to_owned());
             let error = Error::new(Kind::Gone, "find process", &missing.identity, why);
             if missing.identity.source == id::Source::Record {
-                reporter.note(error)
+                reporter.note(error);
             } else {
-                reporter.absent(&error)
+                reporter.absent(&error);
             }
         }
         for target in &plan.targets {

@@ -49,8 +49,7 @@ impl Stat {
 pub fn parse(line: &[u8]) -> Option<Stat> {
     let open = line.iter().position(|byte| *byte == b'(')?;
     let close = line.iter().rposition(|byte| *byte == b')').filter(|close| *close > open)?;
-    let mut fields =
-        line[close + 1..].split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty());
+    let mut fields = line[close + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     let mut stat = Stat { name: (open + 1, close), ..Stat::default() };
     stat.state = *fields.next()?.first()?;
     stat.ppid = number(fields.next()?)?;

@@ -336,9 +336,9 @@ impl Engine<'_> {
             }
             if let Some(handle) = &self.set.members[member].handle {
                 if handle.has_ended() {
-                    dead.push(member)
+                    dead.push(member);
                 } else {
-                    still.push(member)
+                    still.push(member);
                 }
                 continue;
             }

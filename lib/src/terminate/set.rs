@@ -119,7 +119,7 @@ impl<'a> Set<'a> {
             match handle::open(self.setting.host, self.setting.source, &root.identity) {
                 Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
                     Some(index) if table.get(index).is_zombie() => {
-                        missing.push(self.absent(
+                        missing.push(Self::absent(
                             root,
                             Outcome::AlreadyGone,
                             Some("a zombie: its parent has not reaped it"),
@@ -127,17 +127,17 @@ impl<'a> Set<'a> {
                     }
                     Some(index) => self.take_root(root, handle, table, index),
                     // It began after the look, or ended since: the next look has it, or nobody.
-                    None => missing.push(self.absent(root, Outcome::AlreadyGone, None)),
+                    None => missing.push(Self::absent(root, Outcome::AlreadyGone, None)),
                 },
                 Look::Gone => {
                     self.remember_dead(root);
-                    missing.push(self.absent(root, Outcome::AlreadyGone, None));
+                    missing.push(Self::absent(root, Outcome::AlreadyGone, None));
                 }
-                Look::Changed => missing.push(self.absent(root, Outcome::IdentityChanged, None)),
-                Look::Foreign(why) => missing.push(self.absent(root, Outcome::Foreign, Some(why))),
-                Look::TooWeak(why) => missing.push(self.absent(root, Outcome::NotPermitted, Some(why))),
+                Look::Changed => missing.push(Self::absent(root, Outcome::IdentityChanged, None)),
+                Look::Foreign(why) => missing.push(Self::absent(root, Outcome::Foreign, Some(why))),
+                Look::TooWeak(why) => missing.push(Self::absent(root, Outcome::NotPermitted, Some(why))),
                 Look::Failed(errno) => {
-                    missing.push(self.absent(
+                    missing.push(Self::absent(
                         root,
                         Outcome::NotPermitted,
                         Some(&errno.desc().to_lowercase()),
@@ -148,7 +148,7 @@ impl<'a> Set<'a> {
         missing
     }
 
-    fn absent(&self, root: &Root, outcome: Outcome, why: Option<&str>) -> Missing {
+    fn absent(root: &Root, outcome: Outcome, why: Option<&str>) -> Missing {
         Missing { identity: root.identity.clone(), outcome, why: why.map(str::to_owned) }
     }
 
@@ -317,10 +317,10 @@ impl<'a> Set<'a> {
             if process.kernel_thread || process.is_zombie() || self.member_at(table, at).is_some() {
                 continue;
             }
-            if let Some(cookie) = self.mark(table, at).cookie {
-                if oldest.contains_key(&cookie) || self.cookies.contains(&cookie) {
-                    outside.entry(cookie).or_default().push(at);
-                }
+            let cookie = self.mark(table, at).cookie;
+            let wanted = |cookie: &Box<_>| oldest.contains_key(cookie) || self.cookies.contains(cookie);
+            if let Some(cookie) = cookie.filter(wanted) {
+                outside.entry(cookie).or_default().push(at);
             }
         }
         let before = self.members.len();
