@@ -59,6 +59,14 @@ struct Args {
     #[arg(long, value_name = "DURATION", value_parser = frame::duration)]
     timeout: Option<Duration>,
 
+    /// After all have ended, watch this long for processes that take the place of a named one
+    #[arg(long, value_name = "DURATION", value_parser = frame::duration)]
+    settle: Option<Duration>,
+
+    /// End processes that take the place of a named one, so often; watches 500ms unless --settle says otherwise
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+
     /// Print what would be ended, in order, and touch nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -179,7 +187,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
 fn exit(summary: &Summary) -> Exit {
     if summary.timed_out {
         Exit::TimedOut
-    } else if summary.survived + summary.not_permitted + summary.foreign > 0 {
+    } else if summary.survived + summary.not_permitted + summary.foreign + summary.replaced > 0 {
         Exit::Failed
     } else {
         // Roots that were refused or not found have been said, and count.
@@ -201,6 +209,8 @@ impl Args {
             by_cookie: !self.no_cookie,
             all_users: self.all_users,
             leaves_first: self.leaves_first,
+            settle: self.settle.unwrap_or(Duration::from_millis(if self.retries > 0 { 500 } else { 0 })),
+            retries: self.retries,
         }
     }
 }

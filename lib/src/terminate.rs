@@ -172,6 +172,10 @@ pub struct Options {
     pub all_users: bool,
     /// Ask children before their parents.
     pub leaves_first: bool,
+    /// How long to watch, after all have ended, for processes that take the place of a named one.
+    pub settle: Duration,
+    /// How often to end those too.
+    pub retries: u32,
 }
 
 impl Default for Options {
@@ -188,6 +192,8 @@ impl Default for Options {
             by_cookie: true,
             all_users: false,
             leaves_first: false,
+            settle: Duration::ZERO,
+            retries: 0,
         }
     }
 }
@@ -259,6 +265,8 @@ pub enum Outcome {
     NotPermitted,
     /// It lives on.
     Survived,
+    /// It has ended, and another process has taken its place.
+    Replaced,
 }
 
 impl Outcome {
@@ -273,6 +281,7 @@ impl Outcome {
             Self::Protected => "protected",
             Self::NotPermitted => "not-permitted",
             Self::Survived => "survived",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -306,6 +315,8 @@ pub trait Observer {
     fn missing(&mut self, missing: &Missing);
     /// What became of a member.
     fn outcome(&mut self, report: &Report<'_>);
+    /// Another process has taken the place of a named one that was ended.
+    fn replaced(&mut self, target: &Target, by: &Process);
     /// How many live, some of them, and how long the present phase lasts at most. Told at every step of the run.
     fn progress(
         &mut self,
@@ -323,6 +334,8 @@ pub enum Phase {
     Grace,
     /// Killing what is left.
     Force,
+    /// Watching for successors.
+    Settle,
 }
 
 /// How a run ended.
@@ -348,6 +361,8 @@ pub struct Summary {
     pub timed_out: bool,
     /// Roots that were refused with their trees.
     pub refused: usize,
+    /// Processes that took the place of a named one and live on.
+    pub replaced: usize,
     /// Milliseconds that it took.
     pub elapsed_ms: u64,
 }

@@ -5,17 +5,19 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use procherd::error::{Error, Kind, Result};
-use procherd::id::{self, Identity};
-use procherd::record::{self, Line, Record};
+use procherd::id::{self, Identity, Pid};
+use procherd::record::{self, Line, Process, Record};
 use procherd::status::{End, State};
 use procherd::table::Shape;
-use procherd::terminate::{Missing, Observer, Phase, Plan, Report, Summary, Target};
+use procherd::terminate::{Missing, Observer, Outcome, Phase, Plan, Report, Summary, Target};
 use procherd::text::visible;
 
 use crate::frame::{Output, OutputArgs, Reporter, Sheet};
 
 /// Fields that outcome and plan records write themselves.
-const OWN: [&str; 15] = [
+const OWN: [&str; 17] = [
+    "replaced_by",
+    "identity",
     "outcome",
     "signal",
     "elapsed_ms",
@@ -126,6 +128,15 @@ impl View {
     }
 }
 
+/// A process that has taken the place of another one, as its outcome names it.
+#[derive(serde::Serialize)]
+struct Successor {
+    pid: Pid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pidfd_inode: Option<u64>,
+    start_ticks: u64,
+}
+
 fn find<'a>(asked: &'a [(Identity, Record)], identity: &Identity) -> Option<&'a Record> {
     asked.iter().find(|(known, _)| known.same_as(identity)).map(|(_, record)| record)
 }
@@ -135,6 +146,7 @@ fn describe(target: &Target, sheet: &mut Sheet<'_>) {
     if target.source == id::Source::Number {
         sheet.field("identified_by", "pid");
     }
+    sheet.field("identity", if target.process.inode.is_some() { "pidfs" } else { "ticks" });
 }
 
 impl Observer for View {
@@ -208,6 +220,18 @@ impl Observer for View {
         });
     }
 
+    fn replaced(&mut self, target: &Target, by: &Process) {
+        let Some(shared) = self.shared.clone() else { return };
+        let successor = Successor { pid: by.pid, pidfd_inode: by.inode, start_ticks: by.start_ticks };
+        self.write(|out| {
+            let mut sheet = Sheet::Fresh(target.process.line_as("outcome", &shared, out));
+            sheet.field("outcome", Outcome::Replaced.word());
+            describe(target, &mut sheet);
+            sheet.field("replaced_by", &successor);
+            sheet.end();
+        });
+    }
+
     fn progress(
         &mut self,
         phase: Phase,
@@ -222,7 +246,11 @@ impl Observer for View {
         for target in living.take(4) {
             let _ = write!(names, " {}({})", visible(target.process.comm.bytes()), target.process.pid);
         }
-        let phase = if phase == Phase::Grace { "waiting for" } else { "killing" };
+        let phase = match phase {
+            Phase::Grace => "waiting for",
+            Phase::Force => "killing",
+            Phase::Settle => "watching after",
+        };
         let more = if count > 4 { " …" } else { "" };
         let line = format!("\r\x1b[K{phase} {count}, {:.1} s left:{names}{more}", left.as_secs_f64());
         self.drawn = std::io::stderr().write_all(line.as_bytes()).is_ok();
@@ -244,6 +272,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
     detail(summary.foreign, "foreign");
     detail(summary.not_permitted, "not permitted");
     detail(summary.survived, "survived");
+    detail(summary.replaced, "replaced");
     let _ = write!(text, ", in {} ms", summary.elapsed_ms);
     text
 }

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::set::Set;
 use super::watch::Watch;
-use super::{Observer, Options, Outcome, Phase, Plan, Report, Root, Setting, Summary};
+use super::{Observer, Options, Outcome, Phase, Plan, Report, Root, Setting, Summary, Via};
 use crate::error::{Error, Result};
 use crate::handle::{self, Look};
 use crate::host;
@@ -64,6 +64,7 @@ pub fn run(
         observer,
         table,
         start,
+        start_ticks: host::boot_ms() * setting.host.ticks_per_second() / 1000,
         end_by: options.timeout.map(|timeout| start + timeout),
         look_cost,
         next_look: start,
@@ -74,15 +75,8 @@ pub fn run(
         summary: Summary::default(),
     };
     engine.begin(roots);
-    if options.grace.is_zero() || options.signal == Signal::KILL {
-        engine.force()?;
-    } else {
-        engine.ask_all();
-        engine.wait_out_grace()?;
-        if engine.living > 0 {
-            engine.force()?;
-        }
-    }
+    engine.sweep(start)?;
+    engine.settle()?;
     Ok(engine.finish())
 }
 
@@ -94,6 +88,8 @@ struct Engine<'a> {
     observer: &'a mut dyn Observer,
     table: Table,
     start: Instant,
+    /// The start in the clock that processes begin by.
+    start_ticks: u64,
     end_by: Option<Instant>,
     /// How long the last look took: looks are spaced so that they take a small part of the time.
     look_cost: Duration,
@@ -191,9 +187,69 @@ impl Engine<'_> {
         self.next_look = Instant::now() + self.look_cost * 3;
     }
 
-    fn ask_all(&mut self) {
+    /// Ends all members that live: asks them, waits, and forces those that stay.
+    fn sweep(&mut self, from: Instant) -> Result<()> {
+        if self.options.grace.is_zero() || self.options.signal == Signal::KILL {
+            return self.force();
+        }
         let all: Vec<usize> = (0..self.set.members.len()).collect();
         self.ask(&all);
+        self.wait_out_grace(self.bounded(from + self.options.grace))?;
+        if self.living > 0 { self.force() } else { Ok(()) }
+    }
+
+    /// Watches for processes that take the place of a named one, and ends them too as often as was asked for.
+    ///
+    /// A successor is one that began after this run did, belongs to the same user, and has the same command line.
+    fn settle(&mut self) -> Result<()> {
+        let mut retries = self.options.retries;
+        while !self.options.settle.is_zero() && self.living == 0 {
+            let Some((member, index)) = self.successor()? else { return Ok(()) };
+            let by = self.table.get(index).clone();
+            self.observer.replaced(&self.set.members[member].target, &by);
+            if retries == 0 {
+                self.summary.replaced += 1;
+                return Ok(());
+            }
+            retries -= 1;
+            let before = self.set.members.len();
+            self.set.take_successor(&self.table, index);
+            self.set.grow(&self.table);
+            let fresh: Vec<usize> = (before..self.set.members.len()).collect();
+            self.welcome(&fresh);
+            self.sweep(Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a successor of a named member, as long as the options say.
+    fn successor(&mut self) -> Result<Option<(usize, Index)>> {
+        let deadline = self.bounded(Instant::now() + self.options.settle);
+        loop {
+            self.look()?;
+            let named = |member: &usize| {
+                let target = &self.set.members[*member].target;
+                matches!(target.via, Via::Named | Via::Respawn) && !target.process.cmdline.is_empty()
+            };
+            for member in (0..self.set.members.len()).filter(named) {
+                let known = &self.set.members[member].target.process;
+                let found = self.table.processes().iter().position(|process| {
+                    process.cmdline == known.cmdline
+                        && process.uid == known.uid
+                        && process.start_ticks >= self.start_ticks
+                        && !process.is_zombie()
+                });
+                let found = found.filter(|index| self.set.member_at(&self.table, *index).is_none());
+                if let Some(index) = found {
+                    return Ok(Some((member, index)));
+                }
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            let nap = (self.look_cost * 3).clamp(Duration::from_millis(5), LONGEST_NAP);
+            self.wait(nap.min(deadline - Instant::now()), Phase::Settle, deadline);
+        }
     }
 
     /// Sends the signal, once, in order; and lets stopped ones go on.
@@ -209,8 +265,7 @@ impl Engine<'_> {
     }
 
     /// Waits until all have ended and a look finds nobody new, or the grace is over.
-    fn wait_out_grace(&mut self) -> Result<()> {
-        let deadline = self.bounded(self.start + self.options.grace);
+    fn wait_out_grace(&mut self, deadline: Instant) -> Result<()> {
         let mut nap = Duration::from_millis(2);
         let mut exits_since_look = true;
         loop {

@@ -173,6 +173,12 @@ impl<'a> Set<'a> {
         }
     }
 
+    /// Takes in a process that has taken the place of a member.
+    pub(super) fn take_successor(&mut self, table: &Table, index: Index) {
+        let guard = self.guards.judge(self.setting, table, index, Via::Respawn);
+        self.admit(table, index, Via::Respawn, None, guard, None);
+    }
+
     /// A dead root still leads to what is left of the session and group that it led, when the kernel confirms that the
     /// number is still theirs, or at least nobody else is seen to have it.
     fn remember_dead(&mut self, root: &Root) {
