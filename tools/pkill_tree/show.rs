@@ -1,5 +1,6 @@
 //! What pkill-tree writes: outcomes, plans, a sentence at the end, and a countdown on a terminal.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 pub(super) struct View {
     output: Output,
     shared: Option<record::View>,
-    asked: Vec<(Identity, Record)>,
+    asked: Records,
     failed: Option<Error>,
     /// Roots that were typed and are not there, and roots that were refused.
     problems: Vec<Error>,
@@ -56,7 +57,7 @@ impl View {
         Self {
             output: Output::new(args, Shape::Table),
             shared: None,
-            asked,
+            asked: Records::of(asked),
             failed: None,
             problems: Vec::new(),
             countdown: watched.then(Instant::now),
@@ -77,7 +78,7 @@ impl View {
         }
         for target in &plan.targets {
             self.refuse(target);
-            let record = find(&self.asked, &target.process.identity(&plan.view.place)).cloned();
+            let record = self.asked.of_process(&target.process.identity(&plan.view.place)).cloned();
             self.output.record(|out| {
                 let mut sheet = Sheet::Fresh(target.process.line(&plan.view, out));
                 describe(target, &mut sheet);
@@ -137,8 +138,22 @@ struct Successor {
     start_ticks: u64,
 }
 
-fn find<'a>(asked: &'a [(Identity, Record)], identity: &Identity) -> Option<&'a Record> {
-    asked.iter().find(|(known, _)| known.same_as(identity)).map(|(_, record)| record)
+/// The records that asked, by process.
+struct Records(HashMap<Pid, Vec<(Identity, Record)>>);
+
+impl Records {
+    fn of(asked: Vec<(Identity, Record)>) -> Self {
+        let mut by_pid: HashMap<Pid, Vec<(Identity, Record)>> = HashMap::new();
+        for (identity, record) in asked {
+            by_pid.entry(identity.pid).or_default().push((identity, record));
+        }
+        Self(by_pid)
+    }
+
+    fn of_process(&self, identity: &Identity) -> Option<&Record> {
+        let candidates = self.0.get(&identity.pid)?;
+        candidates.iter().find(|(known, _)| known.same_as(identity)).map(|(_, record)| record)
+    }
 }
 
 fn describe(target: &Target, sheet: &mut Sheet<'_>) {
@@ -157,9 +172,10 @@ impl Observer for View {
     fn missing(&mut self, missing: &Missing) {
         let identity = &missing.identity;
         if identity.source != id::Source::Record {
-            self.problems.push(Error::new(Kind::Gone, "find process", identity, "no such process"));
+            let why = missing.why.as_deref().unwrap_or("no such process");
+            self.problems.push(Error::new(Kind::Gone, "find process", identity, why));
         }
-        let record = find(&self.asked, identity).cloned();
+        let record = self.asked.of_process(identity).cloned();
         self.write(|out| {
             if let Some(mut record) = record {
                 record.set("type", &"outcome");
@@ -191,7 +207,7 @@ impl Observer for View {
         if let Some(state) = report.state {
             process.state = State::new(u8::try_from(state).unwrap_or(b'?'));
         }
-        let record = find(&self.asked, &process.identity(&shared.place)).cloned();
+        let record = self.asked.of_process(&process.identity(&shared.place)).cloned();
         self.write(|out| {
             let mut sheet = Sheet::Fresh(process.line_as("outcome", &shared, out));
             sheet.field("outcome", report.outcome.word());

@@ -383,24 +383,20 @@ impl Engine<'_> {
 
     /// Looks at members that no descriptor waits for: holds them as room allows, and finds those that have ended.
     fn unwatched_dead(&mut self) -> Vec<usize> {
-        let mut dead = Vec::new();
-        let mut still = Vec::new();
-        for member in std::mem::take(&mut self.unwatched) {
+        /// How many are opened at a time when none can be held: each in turn.
+        const AT_A_TIME: usize = 64;
+        let (mut dead, mut still, mut opened) = (Vec::new(), Vec::new(), 0);
+        let mut waiting = std::mem::take(&mut self.unwatched).into_iter();
+        for member in waiting.by_ref() {
             if !self.is_living(member) {
                 continue;
             }
             if let Some(handle) = &self.set.members[member].handle {
-                if handle.has_ended() {
-                    dead.push(member);
-                } else {
-                    still.push(member);
-                }
+                let list = if handle.has_ended() { &mut dead } else { &mut still };
+                list.push(member);
                 continue;
             }
-            if self.set.room() == 0 && !still.is_empty() && still.len() > 64 {
-                still.push(member);
-                continue;
-            }
+            opened += 1;
             match handle::open(self.setting.host, self.setting.source, &self.set.members[member].identity) {
                 Look::Found(handle) if handle.has_ended() => dead.push(member),
                 Look::Found(handle) => {
@@ -416,8 +412,12 @@ impl Engine<'_> {
                 Look::Gone | Look::Changed => dead.push(member),
                 _ => still.push(member),
             }
+            if opened >= AT_A_TIME && self.set.room() == 0 {
+                break;
+            }
         }
-        self.unwatched = still;
+        // Those that were not reached come first the next time.
+        self.unwatched = waiting.chain(still).collect();
         dead
     }
 
