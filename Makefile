@@ -58,7 +58,7 @@ acceptance:
 	$(CARGO) test --quiet --locked --test suite acceptance:: -- --nocapture
 
 bench: all
-	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/bench/run
+	$(CARGO) run --release --locked --package procherd-bench --bin bench
 
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
