@@ -3,6 +3,9 @@
 //! A view is made of the records that a tool would write into a pipe, and of nothing else. So what people see and what
 //! the next tool reads cannot differ.
 
+mod cell;
+mod picture;
+mod row;
 mod show;
 
 pub use show::{Shape, Show, Style};

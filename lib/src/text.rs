@@ -168,6 +168,12 @@ pub fn rfc3339(unix_ms: u64) -> impl fmt::Display {
     )
 }
 
+/// Reads a time that [`rfc3339`] wrote, as milliseconds since the epoch.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let since = humantime::parse_rfc3339_weak(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,5 +230,7 @@ mod tests {
     #[test]
     fn a_time_is_written_in_utc() {
         assert_eq!(rfc3339(1_700_000_000_123).to_string(), "2023-11-14T22:13:20.123Z");
+        assert_eq!(parse_rfc3339("2023-11-14T22:13:20.123Z"), Some(1_700_000_000_123));
+        assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

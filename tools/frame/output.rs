@@ -63,7 +63,7 @@ impl Output {
                 terminal && !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        let style = Style { width: terminal.then(window_width).flatten(), colour, ascii: !speaks_utf8() };
+        let style = Style { width: terminal.then(window_width), colour, ascii: !speaks_utf8() };
         Self {
             writer: Writer::new(io::stdout(), terminal),
             show: shape.map(|shape| Show::new(shape, style)),
@@ -93,9 +93,16 @@ impl Output {
         self.gone
     }
 
-    /// Hands on what waits.
+    /// Hands on what waits: records that the reader should see now, since the next may take a while.
     pub fn flush(&mut self) -> Result<()> {
-        let done = self.writer.flush();
+        if self.gone {
+            return Ok(());
+        }
+        let shown = match &mut self.show {
+            Some(show) => self.writer.write(|out| show.flush(out)),
+            None => Ok(()),
+        };
+        let done = shown.and_then(|()| self.writer.flush());
         self.check(done)
     }
 
@@ -105,7 +112,7 @@ impl Output {
             let done = self.writer.write(|out| show.end(out));
             self.check(done)?;
         }
-        if self.gone { Ok(()) } else { self.flush() }
+        self.flush()
     }
 
     fn check(&mut self, done: io::Result<()>) -> Result<()> {
@@ -123,10 +130,11 @@ impl Output {
     }
 }
 
-/// The width of the window that standard output goes to; `COLUMNS` where the window has none.
-fn window_width() -> Option<usize> {
-    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0).or(asked)
+/// The width of the window that standard output goes to; `COLUMNS`, else 80, where it does not tell.
+fn window_width() -> usize {
+    let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let asked = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    told.filter(|width| *width > 0).or_else(asked).unwrap_or(80)
 }
 
 /// Tells whether the locale writes UTF-8 (locale(7): `LC_ALL`, then `LC_CTYPE`, then `LANG`).

@@ -1,0 +1,464 @@
+//! One record as a row: which of its facts are shown, and how each reads.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::cell::{Cell, Tone};
+use crate::record::{Process, Record};
+use crate::status::State;
+use crate::text::{Text, parse_rfc3339, short_duration, short_size, visible};
+
+/// What a row is about: it decides which columns there are, and whether rows are shown as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Process,
+    Outcome,
+    Service,
+    Event,
+    Other,
+}
+
+/// Where the text of a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// A column that is known to a kind of row.
+pub(super) struct Spec {
+    /// The name that cells carry.
+    pub(super) name: &'static str,
+    pub(super) heading: &'static str,
+    pub(super) align: Align,
+    /// Columns of a low rank leave first when the window is narrow. Rank 9 stays.
+    pub(super) rank: u8,
+    /// The width that it has from the start where rows are shown as they come.
+    pub(super) least: usize,
+    cell: fn(&Record) -> Option<Cell>,
+}
+
+const fn spec(
+    name: &'static str,
+    heading: &'static str,
+    align: Align,
+    rank: u8,
+    least: usize,
+    cell: fn(&Record) -> Option<Cell>,
+) -> Spec {
+    Spec { name, heading, align, rank, least, cell }
+}
+
+const PID: Spec = spec("pid", "PID", Align::Right, 9, 7, |record| record.plain("pid"));
+const NAME: Spec = spec("service", "SERVICE", Align::Left, 8, 0, |record| record.plain("service"));
+const AGE: Spec = spec("age", "AGE", Align::Right, 6, 7, Facts::age);
+
+const PROCESS: &[Spec] = &[
+    PID,
+    NAME,
+    spec("user", "USER", Align::Left, 4, 8, |record| record.plain("user").or_else(|| record.plain("uid"))),
+    AGE,
+    spec("cpu", "CPU", Align::Right, 2, 7, |record| record.duration("cpu_ms")),
+    spec("memory", "MEMORY", Align::Right, 3, 7, Facts::memory),
+    spec("state", "STATE", Align::Left, 1, 8, Facts::state),
+];
+
+const OUTCOME: &[Spec] = &[
+    PID,
+    NAME,
+    spec("outcome", "OUTCOME", Align::Left, 9, 9, Facts::outcome),
+    spec("signal", "SIGNAL", Align::Left, 5, 6, |record| record.plain("signal")),
+    spec("elapsed", "AFTER", Align::Right, 4, 6, |record| record.duration("elapsed_ms")),
+    spec("via", "VIA", Align::Left, 2, 8, |record| record.words("via")),
+];
+
+const SERVICE: &[Spec] = &[
+    spec("service", "SERVICE", Align::Left, 9, 12, |record| {
+        record.plain("service").or_else(|| record.plain("name"))
+    }),
+    spec("scope", "SCOPE", Align::Left, 4, 8, Facts::scope),
+    PID,
+    spec("alive", "ALIVE", Align::Left, 8, 7, Facts::alive),
+    AGE,
+];
+
+const EVENT: &[Spec] = &[
+    PID,
+    NAME,
+    spec("event", "EVENT", Align::Left, 9, 10, |record| record.plain("event")),
+    spec("exit", "EXIT", Align::Right, 4, 5, Facts::exit),
+];
+
+/// Fields of no column, because a mark, the tree or a column of another name says the same.
+const SAID_ELSEWHERE: [&str; 19] = [
+    "depth",
+    "root",
+    "orphan",
+    "zombie",
+    "identity",
+    "identified_by",
+    "service",
+    "scope",
+    "project",
+    "session",
+    "outcome",
+    "signal",
+    "elapsed_ms",
+    "via",
+    "reason",
+    "wchan",
+    "replaced_by",
+    "exit_status",
+    "exit_signal",
+];
+
+/// What the registry keeps of a service for programs, or what its columns show already.
+const OF_SERVICE: [&str; 11] = [
+    "name",
+    "alive",
+    "status",
+    "script",
+    "command",
+    "cwd",
+    "metadata",
+    "parent",
+    "tree",
+    "cookie",
+    "last_health_check_ms",
+];
+
+/// Fields of a process that are read on request only: who asks for them wants to see them.
+const ON_REQUEST: [&str; 2] = ["exe", "cwd"];
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        match record.text("type").as_deref() {
+            Some("process") => Self::Process,
+            Some("outcome") => Self::Outcome,
+            Some("service") => Self::Service,
+            Some("event") => Self::Event,
+            _ => Self::Other,
+        }
+    }
+
+    /// The columns that rows of this kind have by nature, in order.
+    pub(super) fn specs(self) -> &'static [Spec] {
+        match self {
+            Self::Process => PROCESS,
+            Self::Outcome => OUTCOME,
+            Self::Service => SERVICE,
+            Self::Event => EVENT,
+            Self::Other => &[],
+        }
+    }
+
+    /// Tells whether records of this kind come over time: then no row waits for the next.
+    pub(super) fn flows(self) -> bool {
+        matches!(self, Self::Outcome | Self::Event)
+    }
+
+    /// Tells whether a field is shown in a column of its own name.
+    fn shows(self, name: &str) -> bool {
+        let of_process = Process::FIELDS.contains(&name);
+        match self {
+            Self::Other => !of_process || matches!(name, "pid" | "started_at" | "user" | "comm"),
+            Self::Process if ON_REQUEST.contains(&name) => true,
+            Self::Service if OF_SERVICE.contains(&name) => false,
+            Self::Event if name == "event" => false,
+            _ => !of_process && !SAID_ELSEWHERE.contains(&name),
+        }
+    }
+}
+
+/// One record, ready to be shown.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) kind: Kind,
+    pub(super) depth: usize,
+    /// The cells by name of their column. What is unknown has none.
+    pub(super) cells: Vec<(Cow<'static, str>, Cell)>,
+    /// What stands at the end of the line and takes the room that is left: the command.
+    pub(super) rest: Cell,
+}
+
+impl Row {
+    /// Makes a row of a record. Longer text than `longest` columns can not be shown, and is not kept.
+    pub(super) fn of(record: &Record, longest: Option<usize>, ascii: bool) -> Self {
+        let kind = Kind::of(record);
+        let known = kind.specs().iter();
+        let mut cells: Vec<(Cow<'static, str>, Cell)> =
+            known.filter_map(|spec| Some((Cow::Borrowed(spec.name), (spec.cell)(record)?))).collect();
+        for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name)) {
+            cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
+        }
+        let mut rest = record.notes();
+        if kind != Kind::Other || record.get("cmdline").is_some() {
+            rest.append(record.command(longest));
+        }
+        if ascii {
+            for (_, cell) in &mut cells {
+                cell.spell_out();
+            }
+            rest.spell_out();
+        }
+        let depth = record.field("depth").ok().flatten().unwrap_or(0);
+        Self { kind, depth, cells, rest }
+    }
+
+    /// The cell of a column.
+    pub(super) fn cell(&self, name: &str) -> Option<&Cell> {
+        self.cells.iter().find(|(known, _)| known == name).map(|(_, cell)| cell)
+    }
+}
+
+/// The facts of a record, as cells.
+trait Facts {
+    fn number(&self, name: &str) -> Option<u64>;
+    fn is(&self, name: &str) -> bool;
+    /// A dead main thread with living threads is alive.
+    fn is_dead(&self) -> bool;
+    fn plain(&self, name: &str) -> Option<Cell>;
+    fn duration(&self, name: &str) -> Option<Cell>;
+    fn words(&self, name: &str) -> Option<Cell>;
+    /// The age at the look; of a service, the time since its start, as long as it lives.
+    fn age(&self) -> Option<Cell>;
+    /// Threads of the kernel and the dead use none of their own.
+    fn memory(&self) -> Option<Cell>;
+    fn state(&self) -> Option<Cell>;
+    fn outcome(&self) -> Option<Cell>;
+    fn exit(&self) -> Option<Cell>;
+    fn scope(&self) -> Option<Cell>;
+    fn alive(&self) -> Option<Cell>;
+    /// What stands out: words in front of the command, which no window is too narrow for.
+    fn notes(&self) -> Cell;
+    /// The command line as a person would type it, else the name: in brackets, as ps(1) has it, unless it is dead.
+    fn command(&self, longest: Option<usize>) -> Cell;
+    /// An argument vector, or a command line that was written as one text.
+    fn arguments(&self, name: &str) -> Option<Vec<Text>>;
+}
+
+impl Facts for Record {
+    fn number(&self, name: &str) -> Option<u64> {
+        self.field(name).ok().flatten()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(self.field(name), Ok(Some(true)))
+    }
+
+    fn is_dead(&self) -> bool {
+        let state: Option<char> = self.field("state").ok().flatten();
+        self.is("zombie") || (state == Some('Z') && self.number("threads").is_none_or(|threads| threads <= 1))
+    }
+
+    fn plain(&self, name: &str) -> Option<Cell> {
+        let raw = self.get(name)?;
+        let text = if raw.get().starts_with(['[', '{', 't', 'f']) { String::new() } else { in_words(raw) };
+        (!text.is_empty()).then(|| Cell::new(Tone::Plain, text))
+    }
+
+    fn duration(&self, name: &str) -> Option<Cell> {
+        Some(Cell::new(Tone::Plain, short_duration(Duration::from_millis(self.number(name)?))))
+    }
+
+    fn words(&self, name: &str) -> Option<Cell> {
+        found(name, self.get(name)?)
+    }
+
+    fn age(&self) -> Option<Cell> {
+        let age = match self.number("age_ms") {
+            Some(age) => age,
+            None if self.text("alive").is_some_and(|word| word != "alive") => return None,
+            None => {
+                let started = parse_rfc3339(&self.text("started_at")?)?;
+                let now = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?.as_millis();
+                u64::try_from(now).ok()?.checked_sub(started)?
+            }
+        };
+        Some(Cell::new(Tone::Plain, short_duration(Duration::from_millis(age))))
+    }
+
+    fn memory(&self) -> Option<Cell> {
+        let bytes = self.number("rss_bytes").filter(|bytes| *bytes > 0)?;
+        Some(Cell::new(Tone::Plain, short_size(bytes)))
+    }
+
+    fn state(&self) -> Option<Cell> {
+        let letter = self.field::<char>("state").ok()??;
+        let state = State::new(u8::try_from(letter).unwrap_or(b'?'));
+        let tone = match state {
+            state if state.is_dead() => Tone::Bad,
+            state if state.is_stopped() || state.is_uninterruptible() => Tone::Notice,
+            _ => Tone::Plain,
+        };
+        Some(Cell::new(tone, state.word()))
+    }
+
+    fn outcome(&self) -> Option<Cell> {
+        let word = self.text("outcome")?;
+        let tone = match word.as_str() {
+            "exited" | "already-gone" | "gone" | "ready" => Tone::Good,
+            "killed" | "protected" | "foreign" | "identity-changed" => Tone::Notice,
+            "survived" | "not-permitted" => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        Some(Cell::new(tone, word.replace('-', " ")))
+    }
+
+    fn exit(&self) -> Option<Cell> {
+        self.plain("exit_signal").or_else(|| self.plain("exit_status"))
+    }
+
+    fn scope(&self) -> Option<Cell> {
+        let named = |name| self.plain(name);
+        match self.text("scope").as_deref() {
+            Some("project") => named("project"),
+            Some("session") => {
+                let mut cell = Cell::new(Tone::Plain, "session ");
+                cell.append(named("session")?);
+                Some(cell)
+            }
+            _ => named("scope"),
+        }
+    }
+
+    fn alive(&self) -> Option<Cell> {
+        let word = self.text("alive")?;
+        let tone = match word.as_str() {
+            "alive" => Tone::Good,
+            "dead" => Tone::Bad,
+            _ => Tone::Notice,
+        };
+        Some(Cell::new(tone, word))
+    }
+
+    fn notes(&self) -> Cell {
+        let mut notes = Cell::default();
+        let mut note = |tone, text: &str| {
+            notes.push(tone, format!("[{text}]"));
+            notes.space(1);
+        };
+        let state = self.field::<char>("state").ok().flatten();
+        if self.is_dead() {
+            note(Tone::Bad, "zombie");
+        }
+        if self.is("orphan") {
+            note(Tone::Notice, "orphan");
+        }
+        if matches!(state, Some('T' | 't')) {
+            note(Tone::Notice, "stopped");
+        }
+        match self.text("status").as_deref() {
+            None | Some("running") => {}
+            Some(status) => note(Tone::Notice, status),
+        }
+        if let Some(reason) = self.text("reason") {
+            note(Tone::Notice, &reason);
+        }
+        if let Some(channel) = self.text("wchan") {
+            note(Tone::Bad, &format!("waits in {channel}"));
+        }
+        if let Some(replaced) = self.get("replaced_by") {
+            note(Tone::Bad, &format!("replaced by {}", in_words(replaced)));
+        }
+        notes
+    }
+
+    fn command(&self, longest: Option<usize>) -> Cell {
+        let argv = self.arguments("cmdline").or_else(|| self.arguments("command"));
+        let mut line = Vec::new();
+        for argument in argv.iter().flatten() {
+            if !line.is_empty() {
+                line.push(b' ');
+            }
+            line.extend_from_slice(argument.bytes());
+            // A character takes four bytes at most, and some take no column: beyond this nothing is in sight.
+            if longest.is_some_and(|longest| line.len() / 16 > longest) {
+                break;
+            }
+        }
+        line.truncate(line.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1));
+        if let Some(longest) = longest {
+            line.truncate((longest + 1) * 16);
+        }
+        if !line.is_empty() {
+            return Cell::new(Tone::Plain, line);
+        }
+        let named = |name| self.field::<Text>(name).ok().flatten();
+        let Some(name) = named("comm") else {
+            return named("script")
+                .map_or_else(Cell::default, |script| Cell::new(Tone::Plain, script.bytes()));
+        };
+        if self.is_dead() {
+            return Cell::new(Tone::Plain, name.bytes());
+        }
+        Cell::new(Tone::Faint, [b"[", name.bytes(), b"]"].concat())
+    }
+
+    fn arguments(&self, name: &str) -> Option<Vec<Text>> {
+        let list: Option<Vec<Text>> = self.field(name).ok().flatten();
+        list.or_else(|| self.field(name).ok().flatten().map(|text| vec![text]))
+    }
+}
+
+/// What a tool has found, by the name of its field: units as people read them, evidence in words.
+fn found(name: &str, raw: &RawValue) -> Option<Cell> {
+    let text = match raw.get().parse::<u64>() {
+        Ok(ms) if name.ends_with("_ms") => short_duration(Duration::from_millis(ms)),
+        Ok(bytes) if name.ends_with("_bytes") => short_size(bytes),
+        _ if name == "evidence" => evidence(raw),
+        _ => in_words(raw),
+    };
+    let tone = match (name, text.as_str()) {
+        ("health", "ok" | "healthy") => Tone::Good,
+        ("health", _) => Tone::Bad,
+        _ => Tone::Plain,
+    };
+    (!text.is_empty()).then(|| Cell::new(tone, text))
+}
+
+/// Pieces of evidence, the proving ones first, each kind in words.
+fn evidence(raw: &RawValue) -> String {
+    let Ok(mut pieces) = serde_json::from_str::<Vec<Record>>(raw.get()) else { return in_words(raw) };
+    pieces.sort_by_key(|piece| piece.text("strength").as_deref() != Some("certain"));
+    let words = pieces.iter().map(|piece| match piece.text("kind").unwrap_or_default().as_str() {
+        "session-differs-from-parent" => "not in its parent's session".to_owned(),
+        "session-dead" => "session leader dead".into(),
+        "group-leader-gone" => "group leader gone".into(),
+        "tty-gone" => "terminal gone".into(),
+        "cookie-of-dead-session" => "mark of a session that is over".into(),
+        "below-orphan" => "below an orphan".into(),
+        "unregistered" => "not registered".into(),
+        kind => kind.replace('-', " "),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Any JSON value as a few words.
+fn in_words(raw: &RawValue) -> String {
+    let list = |values: &mut dyn Iterator<Item = &RawValue>, between: &str| {
+        values.map(in_words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(between)
+    };
+    match raw.get() {
+        "null" => String::new(),
+        "true" => "yes".into(),
+        "false" => "no".into(),
+        text if text.starts_with('[') => {
+            let values: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
+            list(&mut values.iter().map(|value| &**value), ", ")
+        }
+        text if text.starts_with('{') => match (serde_json::from_str(text), serde_json::from_str(text)) {
+            (Ok(text), _) => visible(Text::bytes(&text)),
+            (_, Ok(record)) => {
+                let record: Record = record;
+                record
+                    .get("pid")
+                    .map_or_else(|| list(&mut record.fields().map(|(_, value)| value), " "), in_words)
+            }
+            _ => String::new(),
+        },
+        text => serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()),
+    }
+}

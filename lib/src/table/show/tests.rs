@@ -1,0 +1,212 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PLAIN: Style = Style { width: None, colour: false, ascii: false };
+
+fn shown(shape: Shape, style: Style, lines: &[&str]) -> String {
+    let (mut show, mut out) = (Show::new(shape, style), Vec::new());
+    for line in lines {
+        show.add(&Record::parse(line.as_bytes()).expect("a record"), &mut out);
+    }
+    show.end(&mut out);
+    String::from_utf8(out).expect("utf-8")
+}
+
+fn process(pid: u32, depth: usize, more: &str, command: &str) -> String {
+    format!(
+        r#"{{"type":"process","v":1,"pid":{pid},"boot_id":"x","state":"S","comm":"c","cmdline":["{command}"],"user":"ann","rss_bytes":4096,"cpu_ms":20,"age_ms":125000,"depth":{depth}{more}}}"#
+    )
+}
+
+#[test]
+fn a_table_of_processes_says_ages_sizes_and_states_as_people_do() {
+    let (one, two) =
+        (process(7, 0, "", "node a.js"), process(4711, 1, r#","evidence":[{"kind":"tty-gone"}]"#, "x"));
+    assert_eq!(
+        shown(Shape::Table, PLAIN, &[&one, &two]),
+        [
+            " PID  USER    AGE   CPU   MEMORY  STATE     WHY            COMMAND\n",
+            "   7  ann   2m 5s  20ms  4.0 KiB  sleeping  -              node a.js\n",
+            "4711  ann   2m 5s  20ms  4.0 KiB  sleeping  terminal gone  x\n",
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn a_tree_is_drawn_and_orphans_and_zombies_stand_out_by_word() {
+    let rows = [
+        process(1, 0, "", "init"),
+        process(20, 1, r#","orphan":true"#, "node"),
+        process(21, 2, r#","zombie":true"#, ""),
+        process(30, 1, "", "sh"),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let style = Style { width: Some(40), ..PLAIN };
+    assert_eq!(
+        shown(Shape::Tree, style, &rows),
+        "\
+PID  USER    AGE  COMMAND
+  1  ann   2m 5s  init
+ 20  ann   2m 5s  ├─ [orphan] node
+ 21  ann   2m 5s  │  └─ [zombie] c
+ 30  ann   2m 5s  └─ sh
+"
+    );
+    let ascii = shown(Shape::Tree, Style { ascii: true, ..PLAIN }, &rows);
+    assert!(ascii.contains("|- [orphan] node\n") && ascii.contains("|  `- [zombie] c\n"), "{ascii}");
+}
+
+#[test]
+fn colour_comes_beside_the_word_and_only_when_asked() {
+    let row = process(20, 0, r#","orphan":true"#, "node");
+    let coloured = shown(Shape::Tree, Style { colour: true, ..PLAIN }, &[&row]);
+    assert!(coloured.contains("\x1b[1m\x1b[33m[orphan]\x1b[0m node"), "{coloured:?}");
+    assert!(!shown(Shape::Tree, PLAIN, &[&row]).contains('\x1b'));
+}
+
+#[test]
+fn outcomes_are_shown_one_by_one_as_they_come() {
+    let mut show = Show::new(Shape::Table, Style { width: Some(80), ..PLAIN });
+    let mut row = |more: &str| {
+        let mut out = Vec::new();
+        let line = format!(r#"{{"type":"outcome","v":1,"cmdline":["node","x"]{more}}}"#);
+        show.add(&Record::parse(line.as_bytes()).expect("a record"), &mut out);
+        String::from_utf8(out).expect("utf-8")
+    };
+    assert_eq!(
+        row(r#","pid":7,"outcome":"exited","signal":"TERM","elapsed_ms":41,"via":["root"]"#),
+        [
+            "    PID  OUTCOME    SIGNAL   AFTER  VIA       COMMAND\n",
+            "      7  exited     TERM      41ms  root      node x\n"
+        ]
+        .concat()
+    );
+    assert_eq!(
+        row(r#","pid":8,"outcome":"survived","state":"D","wchan":"nfs_wait","via":["child","cookie"]"#),
+        "      8  survived   -            -  child, cookie  [waits in nfs_wait] node x\n"
+    );
+}
+
+#[test]
+fn services_show_their_scope_and_whether_they_live() {
+    let services = [
+        r#"{"type":"service","v":1,"pid":70,"boot_id":"b","service":"api","scope":"project","project":"/srv/a","status":"unhealthy","command":["uvicorn","x"],"alive":"alive","age_ms":3000}"#,
+        r#"{"type":"service","v":1,"service":"db","scope":"global","script":"db.sh","status":"running","started_at":"2020-01-01T00:00:00Z","alive":"dead","why":"the process is gone"}"#,
+    ];
+    assert_eq!(
+        shown(Shape::Table, PLAIN, &services),
+        "\
+SERVICE  SCOPE   PID  ALIVE  AGE  WHY                  COMMAND
+api      /srv/a   70  alive   3s  -                    [unhealthy] uvicorn x
+db       global    -  dead     -  the process is gone  db.sh
+"
+    );
+}
+
+#[test]
+fn records_of_a_type_nobody_knows_are_shown_all_the_same() {
+    let lines = [
+        r#"{"type":"finding","v":1,"check":"pidfd","ok":true,"took_ms":1500,"sockets":[{"proto":"tcp","port":80}]}"#,
+        r#"{"type":"finding","v":1,"check":"lock","ok":false,"note":{"bytes":"G1sy"}}"#,
+    ];
+    assert_eq!(
+        shown(Shape::Table, PLAIN, &lines),
+        "\
+CHECK  OK   TOOK  SOCKETS  NOTE
+pidfd  yes    1s  tcp 80   -
+lock   no      -  -        \\e[2
+"
+    );
+}
+
+#[test]
+fn another_type_of_record_begins_another_table() {
+    let (one, other) = (process(7, 0, "", "a"), r#"{"type":"summary","v":1,"count":3}"#);
+    let text = shown(Shape::Table, PLAIN, &[&one, other]);
+    assert!(text.ends_with("a\n\nCOUNT\n3\n"), "{text}");
+}
+
+#[test]
+fn nothing_is_shown_of_nothing() {
+    assert_eq!(shown(Shape::Table, PLAIN, &[]), "");
+    assert_eq!(shown(Shape::Tree, PLAIN, &[]), "");
+}
+
+#[test]
+fn a_long_table_does_not_wait_for_its_end() {
+    let (mut show, mut out) = (Show::new(Shape::Table, PLAIN), Vec::new());
+    let record = Record::parse(process(7, 0, "", "a").as_bytes()).expect("a record");
+    (0..MOST_HELD).for_each(|_| show.add(&record, &mut out));
+    assert!(!out.is_empty());
+}
+
+#[test]
+fn an_argument_vector_of_two_megabytes_is_cut_before_it_is_measured() {
+    let row = process(7, 0, "", &"é".repeat(1 << 20));
+    let style = Style { width: Some(80), ..PLAIN };
+    assert!(shown(Shape::Table, style, &[&row]).len() < 400);
+}
+
+/// Text as the worst process has it: controls, directions, wide and combining characters, and what is not UTF-8.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        any::<char>().prop_map(String::from),
+        Just("\u{1b}[2J\r\n\t\u{7}".to_owned()),
+        Just("日本語é\u{301}❤\u{fe0f}👩\u{200d}👩\u{200d}👧🇩🇪".to_owned()),
+        Just("\u{202e}\u{9b}31m\u{7f}\u{0}".to_owned()),
+        "[ -~]{0,12}",
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn record() -> impl Strategy<Value = String> {
+    let kind = prop_oneof![Just("process"), Just("outcome"), Just("service"), Just("event"), Just("odd")];
+    (kind, hostile(), hostile(), any::<u32>(), 0..40_usize, any::<bool>()).prop_map(
+        |(kind, command, name, number, depth, mark)| {
+            serde_json::json!({
+                "type": kind, "pid": number, "comm": name, "cmdline": [command, name], "user": name,
+                "state": command.chars().next(), "depth": depth, "orphan": mark, "zombie": !mark, "age_ms": number,
+                "outcome": name, "reason": command, "service": name, "alive": name, "evidence": [{"kind": command}],
+                "scope": "project", "project": {"bytes": "/5sbCg=="}, "found": {"a": [command, {"b": name}]},
+            })
+            .to_string()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_line_is_wider_than_the_window_and_no_control_gets_through(
+        records in proptest::collection::vec(record(), 0..12),
+        width in prop_oneof![0..30_usize, 30..200_usize, Just(10_000)],
+        tree in any::<bool>(),
+        ascii in any::<bool>(),
+    ) {
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        let shape = if tree { Shape::Tree } else { Shape::Table };
+        let text = shown(shape, Style { width: Some(width), colour: false, ascii }, &records);
+        for line in text.lines() {
+            prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+            prop_assert!(unicode_width::UnicodeWidthStr::width(line) <= width, "{line:?}");
+            prop_assert!(!ascii || line.is_ascii(), "{line:?}");
+        }
+        let coloured = shown(shape, Style { width: Some(width), colour: true, ascii }, &records);
+        prop_assert_eq!(without_colour(&coloured), text);
+    }
+}
+
+/// Takes the escape sequences of colours away, and no others.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut bare = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_once('m').expect("a colour");
+        assert!(code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';'), "{code:?}");
+        bare.push_str(rest);
+    }
+    bare
+}
