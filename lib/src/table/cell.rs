@@ -53,7 +53,8 @@ pub(super) struct Cell(Vec<Span>);
 impl Cell {
     /// Text of one meaning.
     pub(super) fn new(tone: Tone, text: impl AsRef<[u8]>) -> Self {
-        let mut cell = Self::default();
+        // Room for one piece and no more: a tree of ten thousand processes holds a hundred thousand cells.
+        let mut cell = Self(Vec::with_capacity(1));
         cell.push(tone, text);
         cell
     }

@@ -193,6 +193,7 @@ impl Row {
         for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name)) {
             cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
         }
+        cells.shrink_to_fit();
         let mut rest = record.notes();
         if kind != Kind::Other || record.get("cmdline").is_some() {
             rest.append(record.command(longest));
