@@ -2,6 +2,8 @@ complete -c pkill-tree -s s -l signal -d 'Ask with this signal; -TERM and -15 ar
 complete -c pkill-tree -s g -l grace -d 'How long the set has to end before it is killed' -r
 complete -c pkill-tree -l kill-wait -d 'How long to go on killing before what is left counts as a survivor' -r
 complete -c pkill-tree -l timeout -d 'Bound everything together; exit 124 when it runs out' -r
+complete -c pkill-tree -l settle -d 'After all have ended, watch this long for processes that take the place of a named one' -r
+complete -c pkill-tree -l retries -d 'End processes that take the place of a named one, so often; watches 500ms unless --settle says otherwise' -r
 complete -c pkill-tree -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c pkill-tree -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''

@@ -72,7 +72,7 @@ fn pkill_tree(scene: &Scene) -> Streams {
     let tree = scene.start(["tree", "--depth", "1", "--width", "2"]);
     let deaf = scene.start(["ignore-term"]);
     let kept = scene.actor(["idle"]).env("PROCHERD_KEEP", "1").start();
-    let gone = scene.start(["idle"]);
+    let (gone, respawner) = (scene.start(["idle"]), scene.start(["respawner"]));
     let mut stale = scene.tool("pstree-json").arg(gone.root().operand()).run().record();
     drop(gone);
     // What comes along stays: these two are another tool's.
@@ -88,9 +88,18 @@ fn pkill_tree(scene: &Scene) -> Streams {
         run(&["--dry-run", &root, &deaf, &kept]),
         run(&["--dry-run", &tree.root().pid.to_string()]),
         run(&["--grace", "100ms", &root, &deaf, &kept]),
+        run(&["--settle", "5s", &respawner.one("child").operand()]),
         run(&["4194304"]),
         scene.tool("pkill-tree").records([&stale, &foreign]).run(),
     ];
+    let seen: BTreeSet<String> = outputs
+        .iter()
+        .flat_map(Output::records)
+        .filter_map(|record| Some(record["outcome"].as_str()?.to_owned()))
+        .collect();
+    for word in ["exited", "killed", "already-gone", "foreign", "replaced"] {
+        assert!(seen.contains(word), "no outcome is '{word}': {seen:?}");
+    }
     (outputs, &["outcome", "process"])
 }
 
