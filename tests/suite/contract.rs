@@ -41,8 +41,10 @@ fn wrong(validator: &Validator, record: &Value) -> Option<String> {
 /// What a tool was made to write, and of which types the records are.
 type Streams = (Vec<Output>, &'static [&'static str]);
 
+type Writer = fn(&Scene) -> Streams;
+
 /// Each tool, and how it is made to write all that it can write.
-const WRITERS: &[(&str, fn(&Scene) -> Streams)] =
+const WRITERS: &[(&str, Writer)] =
     &[("pstree-json", pstree_json), ("porphans", porphans), ("pkill-tree", pkill_tree)];
 
 fn pstree_json(scene: &Scene) -> Streams {
