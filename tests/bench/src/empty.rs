@@ -1,0 +1,3 @@
+//! Does nothing: the least that starting a Rust program takes.
+
+fn main() {}
