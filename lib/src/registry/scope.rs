@@ -120,6 +120,11 @@ impl fmt::Display for Scope {
 }
 
 impl Choice {
+    /// Tells whether the options say anything.
+    pub fn is_made(&self) -> bool {
+        self.global || self.project.is_some() || self.session.is_some()
+    }
+
     /// What the options say; none when they say nothing. Two at once are an error, and so is an empty value.
     pub fn typed(&self, document: &Document) -> Result<Option<Scope>> {
         match (self.global, &self.project, &self.session) {
@@ -133,7 +138,10 @@ impl Choice {
 
     /// Where a new service goes: what the options say, else `$PROCHERD_SESSION`, else `$PROCHERD_PROJECT`, else global.
     pub fn for_new(&self, document: &Document) -> Result<Scope> {
-        Ok(self.typed(document)?.or(from_environment(document)?).unwrap_or(Scope::Global))
+        match self.typed(document)? {
+            Some(scope) => Ok(scope),
+            None => Ok(from_environment(document)?.unwrap_or(Scope::Global)),
+        }
     }
 
     /// Which scope a name is meant in: what the options say, else the scope of the environment if it has the name,

@@ -1,0 +1,5 @@
+//! See `procherd_tools::ptrack`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::ptrack::main()
+}

@@ -1,0 +1,154 @@
+//! `ptrack`: keeps the registry of services and sessions.
+//!
+//! Reads operands, or records (`-`). Writes service and session records, which carry the identity of their process:
+//! `ptrack list --project . | pkill-tree` ends all services of a project. Exits 0; 1 when a name is not registered, a
+//! process has ended, or a name is taken; 2 for a scope that does not exist or a name that several scopes have; 3 when
+//! the registry cannot be read or written, or something cannot be judged from here.
+
+mod save;
+mod show;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use procherd::error::{Error, Kind, Result};
+use procherd::host::Host;
+use procherd::registry::{Choice, Document, Registry, Scope, Service, Verdict};
+use procherd::source::Source;
+
+use crate::frame::{self, Exit, Outcome, RegistryArgs, Reporter, Tool};
+
+/// The tool as the suite knows it.
+pub const TOOL: Tool = Tool { name: "ptrack", command: Args::command };
+
+/// Keep the registry of services and sessions
+///
+/// The registry remembers which process is which service: by identity, so that a number that was given to another
+/// process, another boot or another machine is never mistaken for it. Names are unique within a scope: --global,
+/// --project or --session. Without one of these, $PROCHERD_SESSION, then $PROCHERD_PROJECT decide, then global.
+#[derive(Parser)]
+#[command(name = "ptrack", version, max_term_width = 100, after_long_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
+
+    /// How long to wait while somebody else writes the registry
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = frame::duration, global = true)]
+    lock_timeout: Duration,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Register a running process under a name
+    Save(save::Args),
+    /// Show one service, by name or by process
+    Get(show::GetArgs),
+    /// List services
+    List(show::ListArgs),
+    /// Tell whether a service runs: exit 0 for yes, 1 for no; without a name, all of them and a summary
+    Status(show::StatusArgs),
+    /// Note that services are well
+    Beat(save::BeatArgs),
+    /// Forget services; their processes go on
+    Rm(save::RmArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  npm start & ptrack save orchestrator $!     register what was just started
+  ptrack status orchestrator && echo runs     yes or no by exit code
+  ptrack list --project . | pkill-tree        end all services of this project
+  pkill-tree --grace 3s api | ptrack rm -     end a service and forget it
+  ptrack get --pid 4711                       the name of the service that a process is";
+
+/// Whose services are meant.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Scope")]
+struct ScopeArgs {
+    /// Services of the whole machine
+    #[arg(long)]
+    global: bool,
+
+    /// Services of the project in this folder, which must exist
+    #[arg(long, value_name = "DIR")]
+    project: Option<String>,
+
+    /// Services of this session, which must be registered
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+}
+
+impl ScopeArgs {
+    fn choice(&self) -> Choice {
+        Choice { global: self.global, project: self.project.clone(), session: self.session.clone() }
+    }
+}
+
+/// What all commands work with.
+struct Desk {
+    registry: Registry,
+    host: Host,
+    source: Source,
+}
+
+/// Runs the tool.
+pub fn main() -> ExitCode {
+    frame::main(TOOL.name, run)
+}
+
+fn run(args: Args, reporter: &mut Reporter) -> Outcome {
+    let registry = args.registry.open()?.lock_timeout(args.lock_timeout);
+    let desk = Desk { registry, host: Host::look()?, source: Source::live()? };
+    match args.command {
+        Command::Save(args) => save::save(&desk, &args, reporter),
+        Command::Get(args) => show::get(&desk, &args, reporter),
+        Command::List(args) => show::list(&desk, &args, reporter),
+        Command::Status(args) => show::status(&desk, &args, reporter),
+        Command::Beat(args) => save::beat(&desk, &args, reporter),
+        Command::Rm(args) => save::rm(&desk, &args, reporter),
+    }
+}
+
+impl Desk {
+    fn judge(&self, service: &Service) -> Verdict {
+        procherd::registry::judge(&self.host, &self.source, service)
+    }
+
+    /// Finds a service by name. That it is not there is an error of the kind `Gone`, which says where else it is.
+    fn find(&self, document: &Document, name: &str, scope: &ScopeArgs) -> Result<Service> {
+        let scope = scope.choice().for_name(document, name)?;
+        match document.find(name, scope.as_ref())? {
+            Some(service) => Ok(service),
+            None => Err(self.absent(document, name, scope.as_ref())),
+        }
+    }
+
+    /// The error for a name that is not registered.
+    fn absent(&self, document: &Document, name: &str, scope: Option<&Scope>) -> Error {
+        let others: Vec<String> =
+            document.services().filter(|entry| entry.name == name).map(|entry| entry.scope.flags()).collect();
+        let why = match (scope, others.is_empty()) {
+            (Some(scope), true) => format!("not registered ({scope})"),
+            (Some(scope), false) => format!("not registered ({scope}); try {}", others.join(", ")),
+            (None, _) if self.registry.exists() => "not registered".to_owned(),
+            (None, _) => {
+                format!("not registered; there is no registry yet at {}", self.registry.path().display())
+            }
+        };
+        Error::new(Kind::Gone, "find service", name, why)
+    }
+}
+
+/// Says a failure in the way that fits a question: what is not there is a no, the rest went wrong.
+fn answer(error: &Error, reporter: &mut Reporter) -> Exit {
+    if error.kind() == Kind::Gone {
+        reporter.absent(error);
+    } else {
+        reporter.fail(error);
+    }
+    reporter.worst()
+}
