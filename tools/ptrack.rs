@@ -17,7 +17,7 @@ use procherd::host::Host;
 use procherd::registry::{Choice, Document, Registry, Scope, Service, Verdict};
 use procherd::source::Source;
 
-use crate::frame::{self, Exit, Outcome, RegistryArgs, Reporter, Tool};
+use crate::frame::{self, Exit, Outcome, OutputArgs, RegistryArgs, Reporter, Tool};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "ptrack", command: Args::command };
@@ -35,6 +35,9 @@ struct Args {
 
     #[command(flatten)]
     registry: RegistryArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
 
     /// How long to wait while somebody else writes the registry
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = frame::duration, global = true)]
@@ -93,6 +96,7 @@ struct Desk {
     registry: Registry,
     host: Host,
     source: Source,
+    output: OutputArgs,
 }
 
 /// Runs the tool.
@@ -102,7 +106,8 @@ pub fn main() -> ExitCode {
 
 fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     let registry = args.registry.open()?.lock_timeout(args.lock_timeout);
-    let desk = Desk { registry, host: Host::look()?, source: Source::live()? };
+    let desk = Desk { registry, host: Host::look()?, source: Source::live()?, output: args.output };
+    reporter.be_quiet(desk.output.quiet);
     match args.command {
         Command::Save(args) => save::save(&desk, &args, reporter),
         Command::Get(args) => show::get(&desk, &args, reporter),

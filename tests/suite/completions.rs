@@ -104,7 +104,10 @@ fn bash_completes_options_and_their_values() {
 fn fish_completes_options_and_their_values() {
     for tool in TOOLS {
         let ask = |words: &str| {
-            let script = format!("source $argv[1]; complete --do-complete '{} {words}'", tool.name);
+            // Before the command of a tool that has commands, fish offers no values of options.
+            let definition = (tool.command)();
+            let command = definition.get_subcommands().next().map_or("", clap::Command::get_name);
+            let script = format!("source $argv[1]; complete --do-complete '{} {command} {words}'", tool.name);
             ask("fish", &["--no-config"], &script, &path(Shell::Fish, tool.name))
         };
         let Some(said) = ask("--qui") else { return };

@@ -33,6 +33,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pstree-json", OnRequest, Processes, &[]),
     ("porphans", OnRequest, Others, &[]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
+    ("ptrack", Never, Others, &["list"]),
 ];
 
 /// The tools that can read records, with the words that make them do it.

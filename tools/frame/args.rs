@@ -32,15 +32,15 @@ pub enum Choice {
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// How to write: for people on a terminal, NDJSON in a pipe
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    #[arg(long, value_name = "FORMAT", default_value = "auto", global = true)]
     pub format: Format,
 
     /// When to use colour; NO_COLOR turns it off
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: Choice,
 
     /// Write no records and no notes: the exit code is the answer
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 

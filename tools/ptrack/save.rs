@@ -10,7 +10,7 @@ use procherd::table::Shape;
 use procherd::text::{self, Text, rfc3339};
 
 use super::{Desk, ScopeArgs, answer};
-use crate::frame::{self, Exit, Operand, Outcome, Output, OutputArgs, Reporter};
+use crate::frame::{self, Exit, Operand, Outcome, Output, Reporter};
 
 /// Which kind of scope a service has, in the words of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -70,9 +70,6 @@ pub(super) struct Args {
 
     #[command(flatten)]
     scope: ScopeArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 fn key_value(text: &str) -> std::result::Result<(String, String), String> {
@@ -98,7 +95,6 @@ struct Place {
 
 /// Registers one process, or those of the records on standard input in one transaction.
 pub(super) fn save(desk: &Desk, args: &Args, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let mut wishes = Vec::new();
     match (args.name.as_str(), &args.process) {
         ("-", None) => {
@@ -123,10 +119,10 @@ pub(super) fn save(desk: &Desk, args: &Args, reporter: &mut Reporter) -> Outcome
             Ok(wishes.iter().map(|wish| register(desk, document, wish, args.replace)).collect::<Vec<_>>())
         })?
     };
-    let mut output = Output::new(&args.output, Shape::Table);
+    let mut output = Output::new(&desk.output, Shape::Table);
     for result in saved {
         match result {
-            Ok((service, identity)) if !args.output.quiet => {
+            Ok((service, identity)) if !desk.output.quiet => {
                 output.record(|out| write_service(&service, &Verdict::Alive(identity), out))?;
             }
             Ok(_) => {}
@@ -356,14 +352,10 @@ pub(super) struct BeatArgs {
 
     #[command(flatten)]
     scope: ScopeArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 /// Notes that services are well: now, or that they are in another state.
 pub(super) fn beat(desk: &Desk, args: &BeatArgs, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let targets = targets(&args.names, args.strict, reporter)?;
     let beaten = desk.registry.change(|document| {
         Ok(targets.iter().map(|target| beat_one(desk, document, target, args)).collect::<Vec<_>>())
@@ -401,9 +393,6 @@ pub(super) struct RmArgs {
 
     #[command(flatten)]
     scope: ScopeArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 /// One thing that a command was told to work on.
@@ -470,7 +459,6 @@ fn matches(entry: &Identity, meant: &Identity) -> bool {
 
 /// Forgets services. Those that records of processes name are forgotten only if the process has ended.
 pub(super) fn rm(desk: &Desk, args: &RmArgs, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let targets = targets(&args.names, args.strict, reporter)?;
     let removed = desk.registry.change(|document| {
         let mut results = Vec::new();
@@ -486,10 +474,10 @@ pub(super) fn rm(desk: &Desk, args: &RmArgs, reporter: &mut Reporter) -> Outcome
         }
         Ok(results)
     })?;
-    let mut output = Output::new(&args.output, Shape::Table);
+    let mut output = Output::new(&desk.output, Shape::Table);
     for result in removed {
         match result {
-            Ok((service, verdict)) if !args.output.quiet => {
+            Ok((service, verdict)) if !desk.output.quiet => {
                 output.record(|out| write_service(&service, &verdict, out))?;
             }
             Ok(_) => {}

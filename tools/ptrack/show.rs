@@ -11,7 +11,7 @@ use procherd::text::visible;
 use serde::Serialize;
 
 use super::{Desk, ScopeArgs};
-use crate::frame::{Exit, ExpectArgs, Format, Operand, Outcome, Output, OutputArgs, Reporter};
+use crate::frame::{Exit, ExpectArgs, Format, Operand, Outcome, Output, Reporter};
 
 /// Options of `ptrack get`.
 #[derive(clap::Args)]
@@ -26,36 +26,26 @@ pub(super) struct GetArgs {
 
     #[command(flatten)]
     scope: ScopeArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 /// Writes the record of one service, whether it lives or not.
 pub(super) fn get(desk: &Desk, args: &GetArgs, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let document = desk.registry.read()?;
     if let Some(pid) = &args.pid {
-        return get_by_process(desk, &document, pid, &args.output, reporter);
+        return get_by_process(desk, &document, pid, reporter);
     }
     let service = match desk.find(&document, args.name.as_deref().unwrap_or_default(), &args.scope) {
         Ok(service) => service,
         Err(error) => return Ok(super::answer(&error, reporter)),
     };
-    let mut output = Output::new(&args.output, Shape::Table);
+    let mut output = Output::new(&desk.output, Shape::Table);
     output.record(|out| write_service(&service, &desk.judge(&service), out))?;
     output.end()?;
     Ok(Exit::Done)
 }
 
 /// Writes the name of the service that a process is, or is below; the record where a format was asked for.
-fn get_by_process(
-    desk: &Desk,
-    document: &Document,
-    pid: &str,
-    args: &OutputArgs,
-    reporter: &mut Reporter,
-) -> Outcome {
+fn get_by_process(desk: &Desk, document: &Document, pid: &str, reporter: &mut Reporter) -> Outcome {
     let Operand::Process(meant) = Operand::parse(pid)? else {
         return Err(Error::new(
             Kind::Invalid,
@@ -65,8 +55,8 @@ fn get_by_process(
         ));
     };
     let found = service_of(desk, document, &meant);
-    if let Some((service, verdict)) = found.as_ref().filter(|_| args.format != Format::Auto) {
-        let mut output = Output::new(args, Shape::Table);
+    if let Some((service, verdict)) = found.as_ref().filter(|_| desk.output.format != Format::Auto) {
+        let mut output = Output::new(&desk.output, Shape::Table);
         output.record(|out| write_service(service, verdict, out))?;
         output.end()?;
     } else {
@@ -144,9 +134,6 @@ pub(super) struct ListArgs {
 
     #[command(flatten)]
     expect: ExpectArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 impl ListArgs {
@@ -164,10 +151,9 @@ impl ListArgs {
 
 /// Writes the records of services. Entries that cannot be read are said and count as a failure.
 pub(super) fn list(desk: &Desk, args: &ListArgs, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let document = desk.registry.read()?;
     let scope = args.scope.choice().typed(&document)?;
-    let mut output = Output::new(&args.output, Shape::Table);
+    let mut output = Output::new(&desk.output, Shape::Table);
     let mut found = 0;
     for judged in judged(&document, &desk.host, &desk.source) {
         let (service, verdict) = match judged {
@@ -218,16 +204,12 @@ pub(super) struct StatusArgs {
 
     #[command(flatten)]
     scope: ScopeArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 /// Answers whether a service runs, or how all of them are.
 pub(super) fn status(desk: &Desk, args: &StatusArgs, reporter: &mut Reporter) -> Outcome {
-    reporter.be_quiet(args.output.quiet);
     let document = desk.registry.read()?;
-    let mut output = Output::new(&args.output, Shape::Table);
+    let mut output = Output::new(&desk.output, Shape::Table);
     let Some(name) = &args.name else {
         let totals = totals(desk, args, &document, &mut output, reporter)?;
         output.record(|out| totals.write(out))?;
@@ -239,7 +221,7 @@ pub(super) fn status(desk: &Desk, args: &StatusArgs, reporter: &mut Reporter) ->
         Err(error) => return Ok(super::answer(&error, reporter)),
     };
     let verdict = desk.judge(&service);
-    if !args.output.quiet {
+    if !desk.output.quiet {
         output.record(|out| write_service(&service, &verdict, out))?;
         output.end()?;
     }
