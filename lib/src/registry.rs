@@ -19,7 +19,9 @@
 //! Never fork between the begin and the end of a [`Registry::change`].
 
 mod document;
+pub mod export;
 mod folder;
+mod import;
 mod judge;
 mod known;
 mod lines;
@@ -39,6 +41,7 @@ use crate::source::Source;
 
 pub use document::{Document, Entry, MOST_ENTRIES, VERSION};
 pub use folder::LARGEST;
+pub use import::{Form, Import, PidFile, bind, bind_session, import, judge_pid_file, pid_files};
 pub use judge::{Verdict, judge, judge_identity, judge_session, judged};
 pub use known::{Ended, Known, Living};
 pub use lines::{write_service, write_session};

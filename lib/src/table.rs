@@ -6,6 +6,7 @@
 mod cell;
 mod picture;
 mod row;
+pub mod rows;
 mod show;
 
 pub use show::{Shape, Show, Style};

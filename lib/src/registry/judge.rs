@@ -61,6 +61,7 @@ impl Verdict {
 /// Judges the process of a service. Nothing is held afterwards: whoever acts opens it again by its identity.
 pub fn judge(host: &Host, source: &Source, service: &Service) -> Verdict {
     match service.identity() {
+        Ok(_) if service.had_ended() => Verdict::Dead("it had ended when it was imported"),
         Ok(id) => judge_identity(host, source, &id, service.started_ms()),
         Err(error) => Verdict::Inert(error.why().to_owned()),
     }

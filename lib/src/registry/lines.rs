@@ -3,8 +3,11 @@
 use serde_json::value::RawValue;
 
 use super::judge::Verdict;
+use super::scope::Scope;
 use super::service::Service;
+use super::service::set_identity;
 use super::session::Session;
+use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Source as IdSource};
 use crate::record::{Line, Record};
 use crate::text;
@@ -127,5 +130,54 @@ fn write_identity(line: &mut Line<'_>, id: &Identity) {
         .known("machine", id.machine.as_ref());
     if id.source == IdSource::Number {
         line.field("identified_by", "pid");
+    }
+}
+
+impl Service {
+    /// Reads a service from a record, as [`write_service`] and [`super::export::record`] write it.
+    ///
+    /// A field `entry` is the entry itself; without one, the fields of the record make it, those included that nobody
+    /// here knows. An error names the field that is wrong or missing.
+    pub fn from_record(record: &Record) -> Result<Self> {
+        let missing = |field| Error::new(Kind::Invalid, "read field", field, "missing");
+        let name: String = record.field("service")?.ok_or_else(|| missing("service"))?;
+        let scope = match record.text("scope").as_deref() {
+            Some("project") => Scope::Project(record.field("project")?.ok_or_else(|| missing("project"))?),
+            Some("session") => Scope::Session(record.field("session")?.ok_or_else(|| missing("session"))?),
+            Some("global") | None => Scope::Global,
+            Some(other) => {
+                let why = format!("'{other}' is none of global, project, session");
+                return Err(Error::new(Kind::Invalid, "read field", "scope", why));
+            }
+        };
+        if let Some(entry) = record.field::<Record>("entry")? {
+            return Ok(Self::from_fields(scope, &name, entry));
+        }
+        let mut service = Self::new(scope, &name);
+        let started_ms = record
+            .text("started_at")
+            .and_then(|text| humantime::parse_rfc3339(&text).ok())
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+            .and_then(|since| u64::try_from(since.as_millis()).ok());
+        if record.get("pid").is_some() {
+            set_identity(&mut service.record, &record.identity()?, started_ms.unwrap_or(0));
+        }
+        let translated = [
+            ("last_health_check_ms", "lastHealthCheck"),
+            ("project", "projectPath"),
+            ("session", "sessionId"),
+        ];
+        for (from, to) in translated {
+            if let Some(raw) = record.get(from) {
+                service.set(to, raw);
+            }
+        }
+        let known = |field: &str| {
+            RESERVED.contains(&field) || matches!(field, "type" | "pid" | "projectPath" | "sessionId")
+        };
+        for (field, raw) in record.fields().filter(|(field, _)| !known(field)) {
+            service.set(field, raw);
+        }
+        Ok(service)
     }
 }

@@ -20,7 +20,7 @@ pub struct Service {
     pub scope: Scope,
     /// Its name, unique within the scope.
     pub name: String,
-    record: Record,
+    pub(super) record: Record,
 }
 
 /// The states of a service (field `status`).
@@ -134,7 +134,7 @@ impl Service {
 
     /// Names the process, and forgets what was known of an earlier one.
     pub fn set_process(&mut self, id: &Identity, started_ms: u64) {
-        for field in ["parent", "owner", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat"] {
+        for field in ["parent", "owner", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat", "ended"] {
             self.record.remove(field);
         }
         set_identity(&mut self.record, id, started_ms);
@@ -198,6 +198,12 @@ impl Service {
     pub fn parent(&self) -> Option<Identity> {
         let record = self.record.field::<Record>("parent").ok()??;
         near(&record, &self.identity().ok()?)
+    }
+
+    /// Tells whether the process had ended already when the entry was imported, and its number says nothing any more.
+    pub fn had_ended(&self) -> bool {
+        let pid = self.record.get("pid").map(RawValue::get);
+        self.record.get("ended").is_some_and(|ended| Some(ended.get()) == pid)
     }
 
     /// The process that it must not outlive, where one was named.

@@ -13,7 +13,7 @@ pub struct Session {
     /// Its id: any text, often `claude-<shell pid>-<unix seconds>`. Children know it as `PROCHERD_SESSION` and
     /// `CLAUDE_SESSION_ID`.
     pub id: String,
-    record: Record,
+    pub(super) record: Record,
 }
 
 impl Session {
