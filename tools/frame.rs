@@ -10,7 +10,7 @@ mod scene;
 
 pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
 pub use expect::{Expect, ExpectArgs};
-pub use operands::{Asked, Operand, Operands, input, service, tree_of};
+pub use operands::{Asked, Operand, Operands, input, items, service, tree_of};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};

@@ -33,7 +33,7 @@ complete -c ptrack -n "__fish_ptrack_needs_command" -l color -d 'When to use col
 always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_needs_command" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
-complete -c ptrack -n "__fish_ptrack_needs_command" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_needs_command" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_needs_command" -s V -l version -d 'Print version'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "save" -d 'Register a running process under a name'
@@ -63,7 +63,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l group -d 'Note th
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l replace -d 'Take the name from a service that still runs; that one goes on, unregistered'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l strict -d 'Stop at the first bad line of the input'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l pid -d 'Say which service this process is: its name, or "unknown"' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l project -d 'Services of the project in this folder, which must exist' -r
@@ -78,7 +78,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l project -d 'Services of the project in this folder, which must exist' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l session -d 'Services of this session, which must be registered' -r
@@ -98,7 +98,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l foreign -d 'Only 
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l unknown -d 'Only those that cannot be judged'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l count -d 'Write only how many there are'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l project -d 'Services of the project in this folder, which must exist' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l session -d 'Services of this session, which must be registered' -r
@@ -113,7 +113,7 @@ never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l summary -d 'Write only the totals'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand status" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand status" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l status -d 'The state to note, too' -r -f -a "running\t''
 unhealthy\t''
@@ -131,7 +131,7 @@ never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l strict -d 'Stop at the first bad line of the input'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l project -d 'Services of the project in this folder, which must exist' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l session -d 'Services of this session, which must be registered' -r
@@ -146,7 +146,7 @@ never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l strict -d 'Stop at the first bad line of the input'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l global -d 'Services of the whole machine'
-complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s q -l quiet -d 'Say nothing but failures on standard error'
+complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm help" -f -a "save" -d 'Register a running process under a name'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm help" -f -a "get" -d 'Show one service, by name or by process'

@@ -45,7 +45,7 @@ type Writer = fn(&Scene) -> Streams;
 
 /// Each tool, and how it is made to write all that it can write.
 const WRITERS: &[(&str, Writer)] =
-    &[("pstree-json", pstree_json), ("porphans", porphans), ("pkill-tree", pkill_tree)];
+    &[("pstree-json", pstree_json), ("porphans", porphans), ("pkill-tree", pkill_tree), ("ptrack", ptrack)];
 
 fn pstree_json(scene: &Scene) -> Streams {
     let argv = [raw(b"argv"), raw(b"--"), raw(b"\xff\xfe"), raw(b""), raw(b"a\nb")];
@@ -103,6 +103,24 @@ fn pkill_tree(scene: &Scene) -> Streams {
         assert!(seen.contains(word), "no outcome is '{word}': {seen:?}");
     }
     (outputs, &["outcome", "process"])
+}
+
+fn ptrack(scene: &Scene) -> Streams {
+    let tree = scene.start(["tree", "--depth", "1", "--width", "2"]);
+    let root = tree.root().operand();
+    let run = |words: &[&str]| scene.tool("ptrack").args(words).run();
+    let mut outputs = vec![
+        run(&["save", "api", &root, "--meta", "a=b", "--script", "server"]),
+        run(&["save", "web", &root, "--project", "/"]),
+        run(&["beat", "api", "--status", "unhealthy"]).ended(0),
+        run(&["list"]),
+        run(&["get", "api"]),
+        run(&["get", "--pid", &root, "--format", "ndjson"]),
+    ];
+    drop(tree);
+    outputs.extend([run(&["status"]), run(&["rm", "api"])]);
+    outputs.retain(|output| !output.stdout.is_empty());
+    (outputs, &["service", "summary"])
 }
 
 #[test]

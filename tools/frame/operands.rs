@@ -86,40 +86,48 @@ pub struct Asked {
     pub record: Option<Record>,
 }
 
-/// Reads all processes that standard input names.
-///
-/// Bad lines are reported with their number and passed over; with `strict` the first one is an error. Records that name
-/// no process by their nature (summaries, findings) are passed over quietly.
-pub fn input(reporter: &mut Reporter, strict: bool) -> Result<Vec<Asked>> {
+/// Reads all items of standard input with the numbers of their lines. Bad lines are reported and passed over; with
+/// `strict` the first one is an error.
+pub fn items(reporter: &mut Reporter, strict: bool) -> Result<Vec<(usize, Item)>> {
     let mut reader: Reader<BufReader<StdinLock<'_>>> =
         Reader::new(BufReader::with_capacity(64 << 10, std::io::stdin().lock()));
     let mut all = Vec::new();
     loop {
         let item =
             reader.next_item().map_err(|error| Error::system("read records", "standard input", error))?;
-        let (number, why) = match item {
+        match item {
             None => return Ok(all),
-            Some(Ok(Item::Identity(identity))) => {
-                all.push(Asked { identity, record: None });
-                continue;
-            }
-            Some(Ok(Item::Record(record))) if record.get("pid").is_none() && record.get("type").is_some() => {
-                continue;
-            }
-            Some(Ok(Item::Record(record))) => match record.identity() {
-                Ok(identity) => {
-                    all.push(Asked { identity, record: Some(record) });
-                    continue;
-                }
-                Err(error) => (reader.line_number(), error.to_string()),
-            },
-            Some(Err(bad)) => (bad.number, bad.why),
-        };
-        if strict {
-            return Err(Error::new(Kind::Damaged, "read records", "", format_args!("line {number}: {why}")));
+            Some(Ok(item)) => all.push((reader.line_number(), item)),
+            Some(Err(bad)) => bad_line(reporter, strict, bad.number, &bad.why)?,
         }
-        reporter.bad_line(number, why);
     }
+}
+
+fn bad_line(reporter: &mut Reporter, strict: bool, number: usize, why: &str) -> Result<()> {
+    if strict {
+        return Err(Error::new(Kind::Damaged, "read records", "", format_args!("line {number}: {why}")));
+    }
+    reporter.bad_line(number, why);
+    Ok(())
+}
+
+/// Reads all processes that standard input names.
+///
+/// Bad lines are reported with their number and passed over; with `strict` the first one is an error. Records that name
+/// no process by their nature (summaries, findings) are passed over quietly.
+pub fn input(reporter: &mut Reporter, strict: bool) -> Result<Vec<Asked>> {
+    let mut all = Vec::new();
+    for (number, item) in items(reporter, strict)? {
+        match item {
+            Item::Identity(identity) => all.push(Asked { identity, record: None }),
+            Item::Record(record) if record.get("pid").is_none() && record.get("type").is_some() => {}
+            Item::Record(record) => match record.identity() {
+                Ok(identity) => all.push(Asked { identity, record: Some(record) }),
+                Err(error) => bad_line(reporter, strict, number, &error.to_string())?,
+            },
+        }
+    }
+    Ok(all)
 }
 
 /// The record of a registered service, by name.

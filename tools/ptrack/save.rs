@@ -5,7 +5,7 @@ use procherd::host::{boot_ms, unix_ms};
 use procherd::id::Identity;
 use procherd::record::Record;
 use procherd::registry::{self, Choice, Claim, Document, Scope, Service, Status, Verdict, write_service};
-use procherd::stream::{self, Item};
+use procherd::stream::Item;
 use procherd::table::Shape;
 use procherd::text::{self, Text, rfc3339};
 
@@ -98,9 +98,11 @@ pub(super) fn save(desk: &Desk, args: &Args, reporter: &mut Reporter) -> Outcome
     let mut wishes = Vec::new();
     match (args.name.as_str(), &args.process) {
         ("-", None) => {
-            for item in frame::input(reporter, args.strict)? {
-                let wish = wish_of_record(desk, args, &item);
-                add(&mut wishes, wish, reporter);
+            for (number, item) in frame::items(reporter, args.strict)? {
+                match wish_of_record(desk, args, &item) {
+                    Err(error) if error.kind() == Kind::Invalid => reporter.bad_line(number, error),
+                    wish => add(&mut wishes, wish, reporter),
+                }
             }
         }
         (name, Some(process)) => {
@@ -157,12 +159,9 @@ fn wish_of_words(desk: &Desk, args: &Args, name: &str, process: &str) -> Result<
 
 /// Reads a wish from a record: a service record as `ptrack list` writes it, or any that has a process and a name.
 fn wish_of_record(desk: &Desk, args: &Args, item: &Item) -> Result<Wish> {
-    let Item::Record(record) = item else {
-        return Err(Error::new(Kind::Invalid, "save service", "", "the record has no field 'service'"));
-    };
-    let name: String = record
-        .field("service")?
-        .ok_or_else(|| Error::new(Kind::Invalid, "save service", "", "the record has no field 'service'"))?;
+    let nameless = || Error::new(Kind::Invalid, "save service", "", "the record has no field 'service'");
+    let Item::Record(record) = item else { return Err(nameless()) };
+    let name: String = record.field("service")?.ok_or_else(nameless)?;
     check_name(&name)?;
     let mut place = Place { choice: args.scope.choice(), kind: args.kind };
     if !place.choice.is_made() {
@@ -182,7 +181,7 @@ fn wish_of_record(desk: &Desk, args: &Args, item: &Item) -> Result<Wish> {
         }
     }
     let said = said(args, kept);
-    Ok(Wish { seen: see(desk, args, &name, &stream::identity(item)?)?, said, place })
+    Ok(Wish { seen: see(desk, args, &name, &record.identity()?)?, said, place })
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -410,14 +409,19 @@ fn targets(names: &[String], strict: bool, reporter: &mut Reporter) -> Result<Ve
         return Ok(names.iter().cloned().map(Target::Name).collect());
     }
     let mut targets = Vec::new();
-    for item in frame::input(reporter, strict)? {
-        match (stream::identity(&item), item) {
-            (_, Item::Record(record)) if record.text("type").as_deref() == Some("service") => {
-                targets.push(Target::Service(Box::new(record)));
+    for (number, item) in frame::items(reporter, strict)? {
+        let record = match item {
+            Item::Identity(identity) => {
+                targets.push(Target::Process(identity));
+                continue;
             }
-            (Ok(identity), _) => targets.push(Target::Process(identity)),
-            (Err(_), Item::Record(record)) if record.text("type").as_deref() == Some("summary") => {}
-            (Err(error), _) => reporter.fault(&error),
+            Item::Record(record) => record,
+        };
+        match (record.text("type").as_deref(), record.identity()) {
+            (Some("service"), _) => targets.push(Target::Service(Box::new(record))),
+            (Some(_), _) if record.get("pid").is_none() => {}
+            (_, Ok(identity)) => targets.push(Target::Process(identity)),
+            (_, Err(error)) => reporter.bad_line(number, error),
         }
     }
     Ok(targets)

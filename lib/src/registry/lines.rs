@@ -1,11 +1,8 @@
 //! Services and sessions as records that the next tool of a pipeline can act on.
 
-use serde_json::value::RawValue;
-
 use super::judge::Verdict;
 use super::scope::Scope;
-use super::service::Service;
-use super::service::set_identity;
+use super::service::{Service, set_identity};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Source as IdSource};
@@ -36,6 +33,40 @@ const TRANSLATED: [&str; 20] = [
     "beat",
 ];
 
+/// Tells whether the text of a value has the form that a record promises.
+type Promise = fn(&str) -> bool;
+
+/// Fields of an entry that a record shows as they are.
+const SHOWN: [(&str, Promise); 10] = [
+    ("command", is_list),
+    ("cwd", is_text),
+    ("pgid", is_number),
+    ("sid", is_number),
+    ("parent", is_object),
+    ("owner", is_object),
+    ("tree", is_list),
+    ("metadata", is_object),
+    ("cookie", is_text),
+    ("restarts", is_number),
+];
+
+fn is_list(json: &str) -> bool {
+    json.starts_with('[')
+}
+
+fn is_object(json: &str) -> bool {
+    json.starts_with('{') && json != "{}"
+}
+
+fn is_number(json: &str) -> bool {
+    json.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A string, or bytes that are none.
+fn is_text(json: &str) -> bool {
+    json.starts_with(['"', '{']) && json != "\"\""
+}
+
 /// Writes a service as a record that carries the identity of its process, so that it can be piped on.
 ///
 /// An inert entry has no `pid` in its record: nobody can act on it.
@@ -52,9 +83,11 @@ pub fn write_service(service: &Service, verdict: &Verdict, out: &mut Vec<u8>) {
     line.field("service", &service.name).field("scope", service.scope.word());
     line.known("project", service.project().as_ref()).known("session", service.session().as_ref());
     line.known("script", service.script().as_ref()).field("status", service.status().word());
-    for name in ["command", "cwd", "pgid", "sid", "parent", "owner", "tree", "metadata", "cookie", "restarts"]
-    {
-        raw(&mut line, entry, name);
+    // Another program, or a hand, may have written anything: a field of another form than promised is left out.
+    for (name, promised) in SHOWN {
+        if let Some(value) = entry.get(name).filter(|value| promised(value.get())) {
+            line.raw(name, value);
+        }
     }
     if let Some(ms) = service.started_ms() {
         line.field("started_at", &text::rfc3339(ms).to_string());
@@ -112,13 +145,6 @@ const RESERVED: [&str; 16] = [
     "alive",
     "why",
 ];
-
-fn raw(line: &mut Line<'_>, entry: &Record, name: &str) {
-    let empty = |value: &RawValue| matches!(value.get(), "null" | "{}");
-    if let Some(value) = entry.get(name).filter(|value| !empty(value)) {
-        line.raw(name, value);
-    }
-}
 
 fn write_identity(line: &mut Line<'_>, id: &Identity) {
     line.field("pid", &id.pid)
