@@ -1,6 +1,7 @@
 //! What all tools share, said once: running, arguments, operands, reports and output.
 
 mod args;
+mod ending;
 mod expect;
 mod operands;
 mod output;
@@ -9,6 +10,7 @@ mod run;
 mod scene;
 
 pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
+pub use ending::{Ending, sentence};
 pub use expect::{Expect, ExpectArgs};
 pub use operands::{Asked, Operand, Operands, input, items, service, tree_of};
 pub use output::{Format, Output};

@@ -4,8 +4,6 @@
 //! with `--dry-run`, the process records that it would end, in order. Exits 0 when all have ended, 1 when an operand was
 //! not found, 2 when a root was refused, 3 when something lives on or could not be done, 124 when time ran out.
 
-mod show;
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,9 +17,12 @@ use procherd::record::Record;
 use procherd::registry::Known;
 use procherd::signal::Signal;
 use procherd::source::Source;
+use procherd::table::Shape;
 use procherd::terminate::{self, Options, Root, Setting, Summary, Via};
 
-use crate::frame::{self, Asked, Exit, Operand, Operands, Outcome, OutputArgs, RegistryArgs, Reporter, Tool};
+use crate::frame::{
+    self, Asked, Ending, Exit, Operand, Operands, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Tool,
+};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "pkill-tree", command: Args::command };
@@ -168,18 +169,18 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     };
     let setting = Setting { host: &host, source: &source, registered: &registered };
     let options = args.options();
-    let mut view = show::View::new(&args.output, request.records);
+    let mut view = Ending::new(Output::new(&args.output, Shape::Table), request.records);
     if args.dry_run {
         let plan = terminate::plan(setting, &request.roots, &options)?;
         view.plan(&plan, reporter)?;
-        view.end(reporter)?;
+        view.end(reporter)?.end()?;
         return Ok(Exit::Done);
     }
     let summary = terminate::run(setting, &request.roots, &options, &mut view)?;
     let asked = request.roots.len();
-    view.end(reporter)?;
+    view.end(reporter)?.end()?;
     if asked > 0 && summary.targets > 0 {
-        reporter.note(show::sentence(&summary));
+        reporter.note(frame::sentence(&summary));
     }
     Ok(exit(&summary))
 }

@@ -24,6 +24,7 @@ mod folder;
 mod import;
 mod judge;
 mod known;
+mod leftovers;
 mod lines;
 mod location;
 mod lock;
@@ -44,6 +45,7 @@ pub use folder::LARGEST;
 pub use import::{Form, Import, PidFile, bind, bind_session, import, judge_pid_file, pid_files};
 pub use judge::{Verdict, judge, judge_identity, judge_session, judged};
 pub use known::{Ended, Known, Living};
+pub use leftovers::{Forgotten, dead, forget_dead, service_roots, session_roots};
 pub use lines::{write_service, write_session};
 pub use location::{REPOSITORY_NAME, locate};
 pub use observe::observe;
@@ -53,6 +55,7 @@ pub use session::Session;
 
 use folder::{Folder, Placed};
 use lock::Lock;
+use service::set_identity;
 
 /// How long a writer waits for the lock unless told otherwise.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);

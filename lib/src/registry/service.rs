@@ -200,6 +200,11 @@ impl Service {
         near(&record, &self.identity().ok()?)
     }
 
+    /// The text of the fields that say which process is meant: equal texts mean the same process.
+    pub(super) fn process_text(&self) -> [Option<&str>; 3] {
+        ["pid", "identity", "startTime"].map(|field| self.record.get(field).map(RawValue::get))
+    }
+
     /// Tells whether the process had ended already when the entry was imported, and its number says nothing any more.
     pub fn had_ended(&self) -> bool {
         let pid = self.record.get("pid").map(RawValue::get);

@@ -1,4 +1,4 @@
-//! What pkill-tree writes: outcomes, plans, a sentence at the end, and a countdown on a terminal.
+//! What a tool says while it ends processes: outcomes, plans, a sentence at the end, and a countdown on a terminal.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,11 +9,12 @@ use procherd::error::{Error, Kind, Result};
 use procherd::id::{self, Identity, Pid};
 use procherd::record::{self, Line, Process, Record};
 use procherd::status::{End, State};
-use procherd::table::Shape;
 use procherd::terminate::{Missing, Observer, Outcome, Phase, Plan, Report, Summary, Target};
 use procherd::text::visible;
 
-use crate::frame::{Output, OutputArgs, Reporter, Sheet};
+use super::output::Output;
+use super::report::Reporter;
+use super::scene::Sheet;
 
 /// Fields that outcome and plan records write themselves.
 const OWN: [&str; 17] = [
@@ -40,7 +41,7 @@ const OWN: [&str; 17] = [
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// Writes what happens as it happens.
-pub(super) struct View {
+pub struct Ending {
     output: Output,
     shared: Option<record::View>,
     asked: Records,
@@ -51,11 +52,12 @@ pub(super) struct View {
     drawn: bool,
 }
 
-impl View {
-    pub(super) fn new(args: &OutputArgs, asked: Vec<(Identity, Record)>) -> Self {
-        let watched = std::io::stderr().is_terminal() && !args.quiet;
+impl Ending {
+    /// Writes to an output. `asked` are the records that named the roots: their fields come along.
+    pub fn new(output: Output, asked: Vec<(Identity, Record)>) -> Self {
+        let watched = std::io::stderr().is_terminal() && !output.reader_left();
         Self {
-            output: Output::new(args, Shape::Table),
+            output,
             shared: None,
             asked: Records::of(asked),
             failed: None,
@@ -66,7 +68,7 @@ impl View {
     }
 
     /// Writes a plan.
-    pub(super) fn plan(&mut self, plan: &Plan, reporter: &mut Reporter) -> Result<()> {
+    pub fn plan(&mut self, plan: &Plan, reporter: &mut Reporter) -> Result<()> {
         for missing in &plan.missing {
             let why = missing.why.clone().unwrap_or_else(|| missing.outcome.word().to_owned());
             let error = Error::new(Kind::Gone, "find process", &missing.identity, why);
@@ -101,15 +103,15 @@ impl View {
         }
     }
 
-    /// Writes the rest, and says what went wrong while acting.
-    pub(super) fn end(mut self, reporter: &mut Reporter) -> Result<()> {
+    /// Says what went wrong while acting, and gives the output back.
+    pub fn end(mut self, reporter: &mut Reporter) -> Result<Output> {
         self.clear();
         for problem in &self.problems {
             if problem.kind() == Kind::Gone { reporter.absent(problem) } else { reporter.fail(problem) }
         }
         match self.failed.take() {
             Some(error) => Err(error),
-            None => self.output.end(),
+            None => Ok(self.output),
         }
     }
 
@@ -164,7 +166,7 @@ fn describe(target: &Target, sheet: &mut Sheet<'_>) {
     sheet.field("identity", if target.process.inode.is_some() { "pidfs" } else { "ticks" });
 }
 
-impl Observer for View {
+impl Observer for Ending {
     fn begin(&mut self, view: &record::View) {
         self.shared = Some(view.clone());
     }
@@ -274,7 +276,7 @@ impl Observer for View {
 }
 
 /// Says in one sentence how a run ended.
-pub(super) fn sentence(summary: &Summary) -> String {
+pub fn sentence(summary: &Summary) -> String {
     let ended = summary.exited + summary.killed;
     let mut text = format!("ended {ended} of {}", summary.targets);
     let mut detail = |count: usize, word: &str| {

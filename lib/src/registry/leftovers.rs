@@ -1,0 +1,147 @@
+//! What is left over when a session or a service has ended.
+
+use super::document::Document;
+use super::judge::{Verdict, judge, judged};
+use super::service::Service;
+use super::{Registry, set_identity};
+use crate::error::Result;
+use crate::host::{Host, own_uid};
+use crate::id::{Identity, Source as IdSource};
+use crate::select::variable;
+use crate::snapshot;
+use crate::source::{Source, Wants};
+use crate::terminate::{Root, Via};
+
+/// The variables that name the session of a process.
+const MARKS: [&str; 2] = ["PROCHERD_SESSION", "CLAUDE_SESSION_ID"];
+
+/// What a transaction of [`forget_dead`] did.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// Services whose process has ended, and how that was proved.
+    pub services: Vec<(Service, Verdict)>,
+    /// Services that other programs had registered by number, and that have an identity now.
+    pub identified: Vec<Service>,
+}
+
+/// Finds the services whose process has ended for certain, and those that are known by number only.
+pub fn dead(document: &Document, host: &Host, source: &Source) -> Forgotten {
+    let mut found = Forgotten::default();
+    for (service, verdict) in judged(document, host, source).filter_map(Result::ok) {
+        match &verdict {
+            Verdict::Dead(_) => found.services.push((service, verdict)),
+            Verdict::Alive(identity) if identity.source == IdSource::Number => {
+                let mut service = service;
+                let started = service.started_ms().unwrap_or(0);
+                set_identity(&mut service.record, identity, started);
+                found.identified.push(service);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Forgets the services whose process has ended for certain, and gives identities to those known by number only.
+///
+/// All are judged before the lock is taken. Within the transaction those alone are touched whose process is still the
+/// one that was judged: an entry that was written anew meanwhile stays.
+pub fn forget_dead(registry: &Registry, host: &Host, source: &Source) -> Result<Forgotten> {
+    let found = dead(&registry.read()?, host, source);
+    if found.services.is_empty() && found.identified.is_empty() {
+        return Ok(found);
+    }
+    registry.change(|document| {
+        let same = |service: &Service| {
+            let now = document.get(&service.scope, &service.name).ok().flatten();
+            now.is_some_and(|now| now.process_text() == service.process_text())
+        };
+        let services: Vec<_> = found.services.iter().filter(|(service, _)| same(service)).cloned().collect();
+        let identified: Vec<_> = found
+            .identified
+            .iter()
+            .filter_map(|service| {
+                let mut now = document.get(&service.scope, &service.name).ok().flatten()?;
+                // The number is the same, and still the only thing that is known.
+                let same = now.process_text()[0] == service.process_text()[0];
+                let weak = now.identity().is_ok_and(|id| id.boot.is_none());
+                now.set("identity", service.record.get("identity").filter(|_| same && weak)?);
+                Some(now)
+            })
+            .collect();
+        let doomed: std::collections::HashSet<_> =
+            services.iter().map(|(service, _)| (service.scope.clone(), service.name.clone())).collect();
+        document.remove_all(|entry| doomed.contains(&(entry.scope.clone(), entry.name.to_owned())));
+        for service in &identified {
+            document.insert(service);
+        }
+        Ok(Forgotten { services, identified })
+    })
+}
+
+/// What belongs to a session: its services that live, what was below those that do not, and everything that carries
+/// its mark in the environment. The owner is left out: it may go on.
+pub fn session_roots(document: &Document, host: &Host, source: &Source, id: &str) -> Result<Vec<Root>> {
+    let owner = document.session(id)?.and_then(|session| session.owner().ok());
+    let is_owner = |identity: &Identity| owner.as_ref().is_some_and(|owner| owner.same_as(identity));
+    let mut roots: Vec<Root> = Vec::new();
+    for entry in document.services() {
+        let Ok(service) = entry.service() else { continue };
+        if service.session().as_deref() == Some(id) {
+            roots.extend(
+                service_roots(host, source, &service).into_iter().filter(|root| !is_owner(&root.identity)),
+            );
+        }
+    }
+    let known =
+        |roots: &[Root], identity: &Identity| roots.iter().any(|root| root.identity.same_as(identity));
+    for identity in carriers(host, source, id)? {
+        if !is_owner(&identity) && !known(&roots, &identity) {
+            roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Cookie });
+        }
+    }
+    Ok(roots)
+}
+
+/// The processes of a service: its own while it lives, else what was below it when it was last looked at.
+pub fn service_roots(host: &Host, source: &Source, service: &Service) -> Vec<Root> {
+    let number = |field| service.record().field::<u32>(field).ok().flatten();
+    let tree = service.tree().into_iter().map(|identity| Root {
+        identity,
+        sid: None,
+        pgid: None,
+        cookie: None,
+        via: Via::Tree,
+    });
+    match judge(host, source, service) {
+        Verdict::Alive(identity) => std::iter::once(Root {
+            identity,
+            sid: number("sid"),
+            pgid: number("pgid"),
+            cookie: service.cookie(),
+            via: Via::Named,
+        })
+        .chain(tree)
+        .collect(),
+        Verdict::Dead(_) => {
+            tree.filter(|root| super::judge_identity(host, source, &root.identity, None).is_alive()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The processes of this user that carry the mark of a session.
+fn carriers(host: &Host, source: &Source, id: &str) -> Result<Vec<Identity>> {
+    let wants = Wants { identity: true, uid: true, ..Wants::default() };
+    let processes = snapshot::read_pids(source, &source.pids()?, wants)?;
+    let own = |uid: Option<u32>| uid == Some(own_uid());
+    let carries = |environ: &[u8]| MARKS.iter().any(|name| variable(environ, name) == Some(id.as_bytes()));
+    // The environment is read after the identity: of another process that has the number by now, it condemns nobody
+    // who lives.
+    let found =
+        processes.iter().filter(|process| own(process.uid) && !process.kernel_thread && !process.is_zombie());
+    Ok(found
+        .filter(|process| source.environ(process.pid).is_ok_and(|environ| carries(&environ)))
+        .map(|process| process.identity(host.place()))
+        .collect())
+}
