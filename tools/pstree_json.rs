@@ -3,12 +3,13 @@
 //! Reads the live table, a saved one (`--from`), or records to expand (`-`). Writes process records, parents first, with
 //! `depth` and `root`, and `orphan` or `zombie` where that is so. Exits 0, or 1 when an operand was not found.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
-use procherd::evidence::{self, Strength};
+use procherd::evidence::{self, Evidence, Strength};
 use procherd::id::{Identity, Source as Known};
 use procherd::record::Record;
 use procherd::source::Wants;
@@ -77,35 +78,48 @@ pub fn main() -> ExitCode {
     frame::main(TOOL.name, run)
 }
 
-/// A place in the table to start from, and the record that asked for it.
-struct Start {
-    index: Index,
+/// What the operands name, before it was looked for.
+struct Wanted {
+    identity: Identity,
     record: Option<Record>,
+    /// The service that it stands for, where that was typed; then it may have gone, as long as another member lives.
+    service: Option<String>,
+}
+
+/// Where in the table to begin, and the records that asked for it.
+#[derive(Default)]
+struct Starts {
+    indices: Vec<Index>,
+    records: HashMap<Index, Record>,
+    /// Those that were named by a bare number.
+    by_number: HashSet<Index>,
 }
 
 fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
     let operands = Operands::optional(&args.operands)?;
+    let whole = matches!(operands, Operands::None);
+    // The input first: the look shall show what lives when it has been read, however long that takes.
+    let wanted = wanted(operands, &args, reporter)?;
     let wants = Wants {
         exe: args.with.iter().any(|name| name == "exe"),
         cwd: args.with.iter().any(|name| name == "cwd"),
         ..Wants::EVERYDAY
     };
-    let scene = Scene::look(&args.look, wants, reporter)?;
-    let table = scene.table();
-    let starts = starts(&operands, &scene, &args, reporter)?;
-    let roots: Vec<Index> = starts.iter().map(|start| start.index).collect();
-    let depth = args.depth.unwrap_or(usize::MAX);
-    let steps = match operands {
-        Operands::None => table.walk(&table.roots(), depth),
-        _ if args.ancestors => upwards(table, &roots, depth),
-        _ => table.walk(&roots, depth),
+    let mut scene = Scene::look(&args.look, wants, reporter)?;
+    if scene.is_live() {
+        scene.know(&args.registry, reporter)?;
+    }
+    let starts = find(&scene, wanted, reporter);
+    let (table, depth) = (scene.table(), args.depth.unwrap_or(usize::MAX));
+    let steps = match &starts.indices {
+        _ if whole => table.walk(&table.roots(), depth),
+        indices if args.ancestors => upwards(table, indices, depth),
+        indices => table.walk(indices, depth),
     };
-    let asked: HashMap<Index, Record> =
-        starts.into_iter().filter_map(|start| Some((start.index, start.record?))).collect();
     let mut output = Output::new(&args.output, Shape::Tree);
     for step in steps {
-        output.record(|out| write(&scene, step, asked.get(&step.index), out))?;
+        output.record(|out| write(&scene, step, &starts, out))?;
         if output.reader_left() {
             break;
         }
@@ -114,21 +128,21 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Finds what the operands name, and says what is not there.
-fn starts(operands: &Operands, scene: &Scene, args: &Args, reporter: &mut Reporter) -> Result<Vec<Start>> {
-    let mut starts = Vec::new();
+/// Reads what the operands name: processes as they are, services from the registry, records from standard input.
+fn wanted(operands: Operands, args: &Args, reporter: &mut Reporter) -> Result<Vec<Wanted>> {
+    let mut all = Vec::new();
     match operands {
         Operands::None => {}
         Operands::Typed(words) => {
             for word in words {
                 match word {
-                    Operand::Process(identity) => starts.extend(start(scene, identity, None, reporter)),
-                    Operand::Name(name) => match frame::service(name, &args.registry) {
+                    Operand::Process(identity) => all.push(Wanted { identity, record: None, service: None }),
+                    Operand::Name(name) => match frame::service(&name, &args.registry) {
                         Ok(record) => {
                             let (own, below) = frame::tree_of(&record)?;
-                            for identity in std::iter::once(own).chain(below) {
-                                starts.extend(start(scene, &identity, None, reporter));
-                            }
+                            let member =
+                                |identity| Wanted { identity, record: None, service: Some(name.clone()) };
+                            all.extend(std::iter::once(own).chain(below).map(member));
                         }
                         Err(error) if error.kind() == Kind::Gone => reporter.absent(&error),
                         Err(error) => return Err(error),
@@ -138,31 +152,69 @@ fn starts(operands: &Operands, scene: &Scene, args: &Args, reporter: &mut Report
         }
         Operands::Input => {
             for Asked { identity, record } in frame::input(reporter, args.strict)? {
-                starts.extend(start(scene, &identity, record, reporter));
+                all.push(Wanted { identity, record, service: None });
             }
         }
     }
-    Ok(starts)
+    Ok(all)
 }
 
-/// Finds one process. That it has gone is an answer of the system when a record named it, and a no when it was typed.
-fn start(
-    scene: &Scene,
-    identity: &Identity,
-    record: Option<Record>,
-    reporter: &mut Reporter,
-) -> Option<Start> {
-    match scene.find(identity) {
-        Found::At(index) => return Some(Start { index, record }),
-        Found::Gone if identity.source == Known::Record => {
-            reporter.note(format_args!("find process: {identity}: it has gone"));
+/// Finds the processes in the table, and says what is not there.
+///
+/// That a process has gone is an answer of the system when a record named it, and a no when it was typed.
+fn find(scene: &Scene, wanted: Vec<Wanted>, reporter: &mut Reporter) -> Starts {
+    let mut starts = Starts::default();
+    let mut services: Vec<(String, bool)> = Vec::new();
+    for Wanted { identity, record, service } in wanted {
+        let found = scene.find(&identity);
+        if let Some(name) = service {
+            let here = matches!(found, Found::At(_));
+            match services.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, any)) => *any |= here,
+                None => services.push((name, here)),
+            }
+            if matches!(found, Found::Gone) {
+                continue;
+            }
         }
-        Found::Gone => reporter.absent(&Error::new(Kind::Gone, "find process", identity, "no such process")),
-        Found::Elsewhere(why) => {
-            reporter.fault(&Error::new(Kind::Unsupported, "find process", identity, why));
+        match found {
+            Found::At(index) => starts.add(index, &identity, record),
+            Found::Gone if identity.source == Known::Record => {
+                reporter.note(format_args!("find process: {identity}: it has gone"));
+            }
+            Found::Gone => {
+                reporter.absent(&Error::new(Kind::Gone, "find process", identity, "no such process"));
+            }
+            Found::Elsewhere(why) => {
+                reporter.fault(&Error::new(Kind::Unsupported, "find process", identity, why));
+            }
         }
     }
-    None
+    for (name, _) in services.iter().filter(|(_, any)| !any) {
+        reporter.absent(&Error::new(Kind::Gone, "find service", name, "none of its processes is left"));
+    }
+    starts
+}
+
+impl Starts {
+    fn add(&mut self, index: Index, identity: &Identity, record: Option<Record>) {
+        self.indices.push(index);
+        if identity.source == Known::Number {
+            self.by_number.insert(index);
+        }
+        let Some(record) = record else { return };
+        // Two records may name one process: what both say is said once, by the first.
+        match self.records.entry(index) {
+            Entry::Vacant(place) => drop(place.insert(record)),
+            Entry::Occupied(mut place) => {
+                for (name, value) in record.fields() {
+                    if place.get().get(name).is_none() {
+                        place.get_mut().set(name, &value);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The ancestors of some processes and these themselves, outermost first, each once.
@@ -182,21 +234,29 @@ fn upwards(table: &Table, roots: &[Index], depth: usize) -> Vec<Step> {
 }
 
 /// Writes the record of one process.
-fn write(scene: &Scene, step: Step, asked: Option<&Record>, out: &mut Vec<u8>) {
+fn write(scene: &Scene, step: Step, starts: &Starts, out: &mut Vec<u8>) {
     const OWN: [&str; 4] = ["depth", "root", "orphan", "zombie"];
-    let table = scene.table();
-    let process = table.get(step.index);
-    let mut sheet = scene.sheet(step.index, out);
+    const JOINED: [&str; 4] = ["service", "scope", "project", "session"];
+    let (table, index) = (scene.table(), step.index);
+    let process = table.get(index);
+    let mut sheet = scene.sheet(index, out);
+    if starts.by_number.contains(&index) {
+        sheet.field("identified_by", "pid");
+    }
+    let registered = scene.registered.nearest(index, table).is_some();
+    scene.add_membership(index, &mut sheet);
     sheet.field("depth", &step.depth).field("root", &table.get(step.root).pid);
-    let evidence = evidence::of_table(table, step.index);
-    if evidence.iter().any(|piece| piece.strength == Strength::Certain) {
+    let owner_dead = || scene.registered.of(process, table).and_then(evidence::of_registration).is_some();
+    let certain = |piece: &Evidence| piece.strength == Strength::Certain;
+    if evidence::of_table(table, index).iter().any(certain) || owner_dead() {
         sheet.field("orphan", &true);
     }
     if process.is_zombie() {
         sheet.field("zombie", &true);
     }
-    if let Some(record) = asked {
-        sheet.rest_of(record, &OWN);
+    if let Some(record) = starts.records.get(&index) {
+        let joined: &[&str] = if registered { &JOINED } else { &[] };
+        sheet.rest_of(record, &[&OWN, joined].concat());
     }
     sheet.end();
 }

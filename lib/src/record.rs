@@ -34,7 +34,7 @@ impl Record {
         if !nests_within(line, MAX_DEPTH) {
             return Err(bad(format!("nested deeper than {MAX_DEPTH}")));
         }
-        serde_json::from_slice(line).map_err(|error| bad(error.to_string()))
+        serde_json::from_slice(line).map_err(|error| bad(words(&error)))
     }
 
     /// The raw value of a field.
@@ -46,7 +46,7 @@ impl Record {
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         serde_json::from_str(raw.get())
-            .map_err(|error| Error::new(Kind::Invalid, "read field", name, error.to_string()))
+            .map_err(|error| Error::new(Kind::Invalid, "read field", name, words(&error)))
     }
 
     /// Reads a text field, none where it is absent or of another type.
@@ -197,6 +197,12 @@ fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
         out.truncate(before);
         out.extend_from_slice(b"null");
     }
+}
+
+/// Says what is wrong with JSON, without the place that is added: a record is one line, and whoever reads lines names it.
+fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
 /// Tells whether brackets outside of strings nest no deeper than `limit`. Takes time linear in the line.

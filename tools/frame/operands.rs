@@ -34,6 +34,9 @@ impl Operand {
         {
             return text.parse().map(Self::Process).map_err(invalid);
         }
+        if text == "-" {
+            return Err(invalid("it reads standard input, and stands alone"));
+        }
         if text.is_empty() || text.starts_with('-') {
             return Err(invalid("neither a process number nor a name"));
         }

@@ -46,7 +46,14 @@ impl Scene {
     pub fn look(args: &LookArgs, wants: Wants, reporter: &mut Reporter) -> Result<Self> {
         let (host, source) = (Host::look()?, Source::live()?);
         let (table, saved) = match &args.from {
-            None => (snapshot::read(&host, &source, wants)?, None),
+            None => {
+                let table = snapshot::read(&host, &source, wants)?;
+                // The first process is always there: where it is not shown, others are hidden as well.
+                if table.find(Pid::INIT.get()).is_none() {
+                    reporter.note("read process table: /proc: it hides processes of other users (hidepid)");
+                }
+                (table, None)
+            }
             Some(path) => {
                 let file = std::fs::File::open(path)
                     .map_err(|error| Error::system("read snapshot", path.display(), error))?;
@@ -79,7 +86,7 @@ impl Scene {
 
     /// Finds a process by identity.
     ///
-    /// A process that began after the look is found by looking again: what was typed may be that young.
+    /// What the table does not show is looked for again: to be hidden is not to be gone.
     pub fn find(&self, identity: &Identity) -> Found {
         if let Some(index) = self.table.find_exactly(identity.pid, identity.inode, identity.start_ticks) {
             let place = &self.table.view.place;
@@ -95,7 +102,10 @@ impl Scene {
             return Found::Gone;
         }
         match handle::open(&self.host, &self.source, identity) {
-            Look::Found(_) | Look::Gone | Look::Changed => Found::Gone,
+            Look::Gone | Look::Changed => Found::Gone,
+            // It began after the look, or /proc hides it (hidepid): the kernel knows it, so it has not gone.
+            Look::Found(handle) if handle.has_ended() => Found::Gone,
+            Look::Found(_) => Found::Elsewhere("it lives, but the process table does not show it"),
             Look::Foreign(why) | Look::TooWeak(why) => Found::Elsewhere(why),
             Look::Failed(_) => Found::Elsewhere("it could not be looked at"),
         }
@@ -259,9 +269,12 @@ impl Sheet<'_> {
     /// Adds the fields of another record that a process record and this tool do not write themselves.
     pub fn rest_of(&mut self, record: &Record, own: &[&str]) -> &mut Self {
         let ours = |name: &str| Process::FIELDS.contains(&name) || own.contains(&name);
-        if let Self::Fresh(line) = self {
-            for (name, value) in record.fields().filter(|(name, _)| !ours(name)) {
-                line.raw(name, value);
+        for (name, value) in record.fields().filter(|(name, _)| !ours(name)) {
+            match self {
+                Self::Fresh(line) => {
+                    line.raw(name, value);
+                }
+                Self::Kept(kept, _) => kept.set(name, &value),
             }
         }
         self

@@ -271,28 +271,29 @@ impl Process {
             cmdline.extend_from_slice(argument.bytes());
             cmdline.push(0);
         }
-        let denied: Vec<String> = record.field("denied")?.unwrap_or_default();
-        let state: char = record.field("state")?.ok_or_else(|| need("state"))?;
+        let mut denied = Denied::default();
+        for name in record.field::<Vec<String>>("denied")?.iter().flatten() {
+            denied.add(Denied::named(name).unwrap_or_default());
+        }
+        // What could not be read then is missing now, and rightly so.
+        let seen = !denied.has(Denied::STAT);
+        let of_stat = |name| number(name).and_then(|n| n.or((!seen).then_some(0)).ok_or_else(|| need(name)));
+        let state = record.field("state")?.or((!seen).then_some('?')).ok_or_else(|| need("state"))?;
+        let start_ticks = record.field("start_ticks")?.or((!seen).then_some(0));
         let (exe, cwd) = (record.field("exe")?, record.field("cwd")?);
         Ok(Self {
             pid: record.field("pid")?.ok_or_else(|| need("pid"))?,
-            ppid: number("ppid")?.ok_or_else(|| need("ppid"))?,
-            pgid: number("pgid")?.ok_or_else(|| need("pgid"))?,
-            sid: number("sid")?.ok_or_else(|| need("sid"))?,
+            ppid: of_stat("ppid")?,
+            pgid: of_stat("pgid")?,
+            sid: of_stat("sid")?,
             tty: record.text("tty").map_or(0, |name| tty_number(&name)),
             uid: number("uid")?,
-            threads: number("threads")?.unwrap_or(1),
+            threads: number("threads")?.unwrap_or(u32::from(seen)),
             state: State::new(u8::try_from(state).unwrap_or(0)),
             kernel_thread: record.field("kernel_thread")?.unwrap_or(false),
-            denied: denied.iter().filter_map(|name| Denied::named(name)).fold(
-                Denied::default(),
-                |mut all, one| {
-                    all.add(one);
-                    all
-                },
-            ),
+            denied,
             inode: record.field("pidfd_inode")?,
-            start_ticks: record.field("start_ticks")?.ok_or_else(|| need("start_ticks"))?,
+            start_ticks: start_ticks.ok_or_else(|| need("start_ticks"))?,
             cpu_ticks: record.field::<u64>("cpu_ms")?.unwrap_or(0).saturating_mul(ticks_per_second) / 1000,
             rss_bytes: record.field("rss_bytes")?.unwrap_or(0),
             environment: (0, 0),
@@ -395,6 +396,16 @@ mod tests {
         let record = Record::parse(&out).expect("a record");
         assert_eq!(record.get("denied").map(serde_json::value::RawValue::get), Some("[\"cmdline\"]"));
         assert!(record.get("cmdline").is_none());
+    }
+
+    #[test]
+    fn a_process_of_which_only_number_and_owner_were_readable_comes_back_from_its_record() {
+        let (mut out, mut before) = (Vec::new(), process());
+        before.denied.add(Denied::STAT);
+        before.denied.add(Denied::CMDLINE);
+        before.line(&view(), &mut out).end();
+        let after = Process::from_record(&Record::parse(&out).expect("a record"), 100).expect("a process");
+        assert_eq!((after.pid, after.uid, after.denied), (before.pid, before.uid, before.denied));
     }
 
     #[test]
