@@ -168,12 +168,13 @@ fn find(scene: &Scene, wanted: Vec<Wanted>, reporter: &mut Reporter) -> Starts {
     for Wanted { identity, record, service } in wanted {
         let found = scene.find(&identity);
         if let Some(name) = service {
-            let here = matches!(found, Found::At(_));
+            // A zombie has ended, whoever has not noticed.
+            let here = matches!(found, Found::At(index) if !scene.table().get(index).is_zombie());
             match services.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, any)) => *any |= here,
                 None => services.push((name, here)),
             }
-            if matches!(found, Found::Gone) {
+            if !here && !matches!(found, Found::Elsewhere(_)) {
                 continue;
             }
         }

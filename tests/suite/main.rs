@@ -8,4 +8,6 @@ mod completions;
 mod contract;
 mod layers;
 mod manners;
+mod pstree_json;
 mod support;
+mod views;
