@@ -87,30 +87,33 @@ impl<'de> Deserialize<'de> for Pid {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BootId(u128);
 
+impl BootId {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+}
+
 impl FromStr for BootId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex: String = text.split('-').collect();
-        if text.len() != 36 || hex.len() != 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let in_place = |(at, byte): (usize, u8)| {
+            if Self::DASHES.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() }
+        };
+        if text.len() != 36 || !text.bytes().enumerate().all(in_place) {
             return Err("not a boot id");
         }
-        u128::from_str_radix(&hex, 16).map(Self).map_err(|_| "not a boot id")
+        u128::from_str_radix(&text.replace('-', ""), 16).map(Self).map_err(|_| "not a boot id")
     }
 }
 
 impl fmt::Display for BootId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            n >> 96,
-            (n >> 80) & 0xffff,
-            (n >> 64) & 0xffff,
-            (n >> 48) & 0xffff,
-            n & 0xffff_ffff_ffff
-        )
+        // By hand: every record holds one, and five formatted parts cost more than all its numbers.
+        let (mut text, mut rest) = ([b'-'; 36], self.0);
+        for at in (0..text.len()).rev().filter(|at| !Self::DASHES.contains(at)) {
+            text[at] = b"0123456789abcdef"[(rest % 16) as usize];
+            rest /= 16;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -142,7 +145,9 @@ impl FromStr for MachineId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.len() {
-            16 => u64::from_str_radix(text, 16).map(Self).map_err(|_| "not a machine digest"),
+            16 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                u64::from_str_radix(text, 16).map(Self).map_err(|_| "not a machine digest")
+            }
             _ => Err("not a machine digest"),
         }
     }
@@ -374,7 +379,14 @@ mod tests {
     fn a_boot_id_prints_as_it_was_read() {
         let text = "00bf2b60-0d3e-4cf5-02b8-0f0d2a2b7a11";
         assert_eq!(text.parse::<BootId>().map(|boot| boot.to_string()).as_deref(), Ok(text));
-        assert!("00bf2b600d3e4cf502b80f0d2a2b7a11".parse::<BootId>().is_err());
+        for text in [
+            "00bf2b600d3e4cf502b80f0d2a2b7a11",
+            "-0bf2b60-0d3e-4cf5-02b8-0f0d2a2b7a110",
+            "+0bf2b60-0d3e-4cf5-02b8-0f0d2a2b7a11",
+        ] {
+            assert!(text.parse::<BootId>().is_err(), "{text} was accepted");
+        }
+        assert!("+123456789abcdef".parse::<MachineId>().is_err());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! One look at all processes: from the live system with two threads when there are many, from a folder, or from
 //! records that were saved.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
 
 use crate::error::Result;
 use crate::host::Host;
@@ -10,7 +13,7 @@ use crate::record::{Process, Record};
 use crate::source::{Source, Wants};
 use crate::tree::Table;
 
-/// From this many processes on, a second thread reads half of them. Below, starting it costs more than it gains.
+/// From this many processes on, a second thread helps to read them. Below, starting it costs more than it gains.
 const WORTH_A_THREAD: usize = 400;
 
 /// Reads all processes. Those that vanish meanwhile are left out.
@@ -20,33 +23,39 @@ pub fn read(host: &Host, source: &Source, wants: Wants) -> Result<Table> {
     Ok(with_view(host, processes))
 }
 
-/// Reads some processes, in the order of their numbers.
+/// Reads some processes, in the order of the numbers given.
+///
+/// Two threads share the work: one begins at the front and one at the back, until they meet. So a thread that gets less
+/// processor time reads fewer, and where a full process table refuses the second one, the first reads all.
 pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Process>> {
-    let half = |part: &[Pid]| -> Result<Vec<Process>> {
+    let taken = AtomicUsize::new(0);
+    let read = |part: &mut dyn Iterator<Item = &Pid>| -> Result<Vec<Process>> {
         let mut reader = source.reader(wants);
-        let mut found = Vec::with_capacity(part.len());
+        let mut found = Vec::with_capacity(pids.len());
         for pid in part {
+            if taken.fetch_add(1, Ordering::Relaxed) >= pids.len() {
+                break;
+            }
             found.extend(reader.read(*pid)?);
         }
         Ok(found)
     };
     let alone = thread::available_parallelism().is_ok_and(|cores| cores.get() < 2);
     if alone || pids.len() < WORTH_A_THREAD {
-        return half(pids);
+        return read(&mut pids.iter());
     }
-    let (first, second) = pids.split_at(pids.len() / 2);
-    let (first, second) = thread::scope(|scope| {
-        let other = thread::Builder::new().spawn_scoped(scope, || half(second));
-        let first = half(first);
-        // A full process table refuses the thread: then one reads all.
-        let second = match other {
-            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => half(second),
-        };
-        (first, second)
+    let (front, back) = thread::scope(|scope| {
+        let back = thread::Builder::new().spawn_scoped(scope, || {
+            // Threads with one descriptor table wait for each other at every open and close.
+            let _ = unshare(CloneFlags::CLONE_FILES);
+            read(&mut pids.iter().rev())
+        });
+        let front = read(&mut pids.iter());
+        let back = back.map(|back| back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (front, back.unwrap_or(Ok(Vec::new())))
     });
-    let mut processes = first?;
-    processes.append(&mut second?);
+    let mut processes = front?;
+    processes.extend(back?.into_iter().rev());
     Ok(processes)
 }
 
@@ -106,6 +115,15 @@ mod tests {
         let own = table.find(Pid::this().get()).expect("this process");
         let parent = table.parent(own).expect("a parent");
         assert_eq!(table.get(parent).pid.get(), nix::unistd::getppid().as_raw().cast_unsigned());
+    }
+
+    #[test]
+    fn two_threads_read_each_process_once_and_in_order() {
+        let source = Source::live().expect("/proc");
+        let parent = Pid::new(nix::unistd::getppid().as_raw().cast_unsigned()).expect("a parent");
+        let pids = [Pid::this(), parent, parent].repeat(WORTH_A_THREAD);
+        let found = read_pids(&source, &pids, Wants::EVERYDAY).expect("readable");
+        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), pids);
     }
 
     #[test]

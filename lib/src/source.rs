@@ -329,23 +329,25 @@ fn read_all(file: &OwnedFd, buffer: &mut Vec<u8>) -> std::result::Result<(), Err
     }
 }
 
-/// Writes `PID/NAME` without allocating.
+/// Writes `PID/NAME` without allocating, and the number only once for all files of a process.
+#[derive(Default)]
 struct PathBuffer {
-    bytes: [u8; 48],
-}
-
-impl Default for PathBuffer {
-    fn default() -> Self {
-        Self { bytes: [0; 48] }
-    }
+    bytes: Vec<u8>,
+    pid: Option<Pid>,
+    folder: usize,
 }
 
 impl PathBuffer {
     fn of(&mut self, pid: Pid, name: &str) -> &CStr {
-        let mut rest = &mut self.bytes[..];
-        // Longer names do not occur; were one cut off, it would name nothing.
-        let _ = write!(rest, "{pid}/{name}\0");
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        if self.pid != Some(pid) {
+            self.bytes.clear();
+            let _ = write!(self.bytes, "{pid}/");
+            (self.pid, self.folder) = (Some(pid), self.bytes.len());
+        }
+        self.bytes.truncate(self.folder);
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
+        CStr::from_bytes_with_nul(&self.bytes).unwrap_or(c"")
     }
 }
 

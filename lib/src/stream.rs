@@ -148,8 +148,7 @@ impl<W: Write> Writer<W> {
 fn escape_controls(buffer: &mut Vec<u8>, from: usize) {
     let hidden =
         |pair: &[u8]| pair[0] == 0x7f || (pair[0] == 0xc2 && matches!(pair.get(1), Some(0x80..=0x9f)));
-    let mut rest = buffer[from..].iter();
-    if !rest.any(|byte| *byte == 0x7f || *byte == 0xc2) {
+    if memchr::memchr2(0x7f, 0xc2, &buffer[from..]).is_none() {
         return;
     }
     let tail = buffer.split_off(from);

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter, memrchr};
+
 /// The fields of a stat line that the suite uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
@@ -47,50 +49,76 @@ impl Stat {
 
 /// Parses a stat line. The name may hold parentheses, spaces and line ends, so fields are counted from the last `)`.
 pub fn parse(line: &[u8]) -> Option<Stat> {
-    let open = line.iter().position(|byte| *byte == b'(')?;
-    let close = line.iter().rposition(|byte| *byte == b')').filter(|close| *close > open)?;
-    let mut fields = line[close + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let open = memchr(b'(', line)?;
+    let close = memrchr(b')', line).filter(|close| *close > open)?;
+    let mut fields = Fields(&line[close + 1..]);
     let mut stat = Stat { name: (open + 1, close), ..Stat::default() };
-    stat.state = *fields.next()?.first()?;
-    stat.ppid = number(fields.next()?)?;
-    stat.pgid = number(fields.next()?)?;
-    stat.sid = number(fields.next()?)?;
-    // A signed number in the file: terminals with a high minor number have the top bit set.
-    stat.tty = u32::try_from(signed(fields.next()?)? & 0xffff_ffff).ok()?;
-    stat.flags = number(fields.nth(1)?)?;
-    stat.cpu_ticks = number::<u64>(fields.nth(4)?)?.saturating_add(number(fields.next()?)?);
-    stat.threads = u32::try_from(signed(fields.nth(4)?)?.max(0)).ok()?;
-    stat.start_ticks = number(fields.nth(1)?)?;
-    stat.rss_pages = u64::try_from(signed(fields.nth(1)?)?.max(0)).ok()?;
+    stat.state = fields.letter()?;
+    stat.ppid = fields.number()?;
+    stat.pgid = fields.number()?;
+    stat.sid = fields.number()?;
+    stat.tty = fields.device()?;
+    stat.flags = fields.skip(1)?.number()?;
+    stat.cpu_ticks = fields.skip(4)?.number::<u64>()?.saturating_add(fields.number()?);
+    stat.threads = fields.skip(4)?.number()?;
+    stat.start_ticks = fields.skip(1)?.number()?;
+    stat.rss_pages = fields.skip(1)?.number()?;
     // Linux 3.5 and later; nothing depends on them being there.
-    let mut late = fields.skip(25).map(|field| number(field).unwrap_or(0));
-    stat.environment = (late.next().unwrap_or(0), late.next().unwrap_or(0));
+    let mut late = || fields.skip(25)?.number().zip(fields.number());
+    stat.environment = late().unwrap_or_default();
     Some(stat)
 }
 
-fn number<T: TryFrom<u64> + Default>(field: &[u8]) -> Option<T> {
-    // A group or session outside of the pid namespace can be shown as -1.
-    if field.first() == Some(&b'-') {
-        return Some(T::default());
-    }
-    if field.is_empty() {
-        return None;
-    }
-    let mut value = 0_u64;
-    for byte in field {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    T::try_from(value).ok()
-}
+/// What is left of a stat line: fields with one space before each.
+///
+/// With thousands of processes this is what a reader spends most on, beside the system calls.
+struct Fields<'a>(&'a [u8]);
 
-fn signed(field: &[u8]) -> Option<i64> {
-    match field.strip_prefix(b"-") {
-        Some(digits) => number::<u64>(digits).and_then(|value| i64::try_from(value).ok()).map(|value| -value),
-        None => number::<u64>(field).and_then(|value| i64::try_from(value).ok()),
+impl Fields<'_> {
+    /// Passes over some fields.
+    fn skip(&mut self, count: usize) -> Option<&mut Self> {
+        let before_next = memchr_iter(b' ', self.0).nth(count)?;
+        self.0 = &self.0[before_next..];
+        Some(self)
+    }
+
+    /// Takes a field of one letter.
+    fn letter(&mut self) -> Option<u8> {
+        let [b' ', letter, rest @ ..] = self.0 else { return None };
+        self.0 = rest;
+        Some(*letter)
+    }
+
+    /// Takes a number. A negative one is 0: a group or session outside of the pid namespace can be shown as -1.
+    fn number<T: TryFrom<u64> + Default>(&mut self) -> Option<T> {
+        let (negative, value) = self.digits()?;
+        if negative { Some(T::default()) } else { T::try_from(value).ok() }
+    }
+
+    /// Takes a device number, which the kernel writes as a signed one: high minor numbers set the top bit.
+    fn device(&mut self) -> Option<u32> {
+        let (negative, value) = self.digits()?;
+        let value = u32::try_from(value).ok()?;
+        Some(if negative { value.wrapping_neg() } else { value })
+    }
+
+    /// Takes a number as its sign and its size.
+    fn digits(&mut self) -> Option<(bool, u64)> {
+        let field = self.0.strip_prefix(b" ")?;
+        let negative = field.first() == Some(&b'-');
+        let digits = &field[usize::from(negative)..];
+        let (mut value, mut length) = (0_u64, 0);
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+            length += 1;
+        }
+        self.0 = &digits[length..];
+        let ends = self.0.first().is_none_or(u8::is_ascii_whitespace);
+        (length > 0 && ends).then_some((negative, value))
     }
 }
 
