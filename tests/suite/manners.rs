@@ -34,6 +34,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("porphans", OnRequest, Others, &[]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
+    ("preap", Never, Others, &["--dry-run"]),
 ];
 
 /// The tools that can read records, with the words that make them do it.

@@ -1,0 +1,5 @@
+//! See `procherd_tools::preap`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::preap::main()
+}
