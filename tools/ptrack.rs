@@ -6,7 +6,9 @@
 //! the registry cannot be read or written, or something cannot be judged from here.
 
 mod save;
+mod session;
 mod show;
+mod transfer;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +41,10 @@ struct Args {
     #[command(flatten)]
     output: OutputArgs,
 
+    /// Set a damaged registry aside under a dated name first, and begin a new one
+    #[arg(long, global = true)]
+    repair: bool,
+
     /// How long to wait while somebody else writes the registry
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = frame::duration, global = true)]
     lock_timeout: Duration,
@@ -58,6 +64,21 @@ enum Command {
     Beat(save::BeatArgs),
     /// Forget services; their processes go on
     Rm(save::RmArgs),
+    /// Forget all services of a scope, or everything
+    Clear(transfer::ClearArgs),
+    /// Register, end and list sessions
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Register what another program keeps
+    Import(transfer::ImportArgs),
+    /// Write the registry in the form of another program
+    Export(transfer::ExportArgs),
+    /// Make entries again for living processes that carry the marks of a spawn
+    Rebuild,
+    /// Say where the registry is
+    Path,
+    /// Make the registry, and keep it out of git
+    Init,
 }
 
 const EXAMPLES: &str = "\
@@ -108,6 +129,11 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     let registry = args.registry.open()?.lock_timeout(args.lock_timeout);
     let desk = Desk { registry, host: Host::look()?, source: Source::live()?, output: args.output };
     reporter.be_quiet(desk.output.quiet);
+    if args.repair
+        && let Some(aside) = desk.registry.repair()?
+    {
+        reporter.note(format_args!("repair registry: the damaged one is now {}", aside.display()));
+    }
     match args.command {
         Command::Save(args) => save::save(&desk, &args, reporter),
         Command::Get(args) => show::get(&desk, &args, reporter),
@@ -115,6 +141,16 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         Command::Status(args) => show::status(&desk, &args, reporter),
         Command::Beat(args) => save::beat(&desk, &args, reporter),
         Command::Rm(args) => save::rm(&desk, &args, reporter),
+        Command::Clear(args) => transfer::clear(&desk, &args, reporter),
+        Command::Session(command) => session::run(&desk, &command, reporter),
+        Command::Import(args) => transfer::import(&desk, &args, reporter),
+        Command::Export(args) => transfer::export(&desk, &args, reporter),
+        Command::Rebuild => transfer::rebuild(&desk, reporter),
+        Command::Path => {
+            show::plain(&desk.registry.path().display().to_string())?;
+            Ok(Exit::Done)
+        }
+        Command::Init => transfer::init(&desk),
     }
 }
 

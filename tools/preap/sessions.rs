@@ -34,10 +34,8 @@ pub(super) fn end_dead(mut reaper: Reaper, document: &Document, reporter: &mut R
 
 /// Forgets a session, unless somebody has registered its id anew.
 fn forget(reaper: &mut Reaper, document: &Document, session: &Session, verdict: &Verdict) -> Result<()> {
-    let services = document
-        .services()
-        .filter(|entry| entry.service().is_ok_and(|service| service.session().as_ref() == Some(&session.id)))
-        .count();
+    let members = document.services().filter_map(|entry| entry.service().ok());
+    let members: Vec<_> = members.filter(|service| service.session().as_ref() == Some(&session.id)).collect();
     if !reaper.dry_run {
         let gone = reaper.registry.change(|document| {
             let now = document.session(&session.id)?;
@@ -50,6 +48,15 @@ fn forget(reaper: &mut Reaper, document: &Document, session: &Session, verdict: 
     }
     reaper.counts.sessions += 1;
     let mut line = Vec::new();
-    registry::write_session(session, verdict, services, &mut line);
-    reaper.act(Record::parse(&line)?, "forget")
+    registry::write_session(session, verdict, members.len(), &mut line);
+    reaper.act(Record::parse(&line)?, "forget")?;
+    // Those that live now will have ended by then, and be forgotten with the dead.
+    for service in members.iter().filter(|_| reaper.dry_run) {
+        let verdict = registry::judge(&reaper.host, &reaper.source, service);
+        if verdict.is_alive() {
+            reaper.counts.services += 1;
+            reaper.service(service, &verdict, "forget")?;
+        }
+    }
+    Ok(())
 }

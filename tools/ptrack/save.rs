@@ -7,7 +7,7 @@ use procherd::record::Record;
 use procherd::registry::{self, Choice, Claim, Document, Scope, Service, Status, Verdict, write_service};
 use procherd::stream::Item;
 use procherd::table::Shape;
-use procherd::text::{self, Text, rfc3339};
+use procherd::text::rfc3339;
 
 use super::{Desk, ScopeArgs, answer};
 use crate::frame::{self, Exit, Operand, Outcome, Output, Reporter};
@@ -294,7 +294,7 @@ fn register(desk: &Desk, document: &mut Document, wish: &Wish, replace: bool) ->
         service.set(field, raw);
     }
     if service.script().is_none() {
-        service.set("script", &command_line(&wish.seen));
+        service.set("script", &wish.seen.command_line());
     }
     for (field, value) in [("projectPath", project), ("sessionId", session)] {
         if let Some(value) = value {
@@ -304,12 +304,6 @@ fn register(desk: &Desk, document: &mut Document, wish: &Wish, replace: bool) ->
     service.set_beat(desk.host.place().boot, boot_ms(), unix_ms());
     document.insert(&service);
     Ok((service, identity))
-}
-
-fn command_line(service: &Service) -> String {
-    let words: Vec<Text> = service.command().unwrap_or_default();
-    let words: Vec<String> = words.iter().map(|word| text::visible(word.bytes())).collect();
-    words.join(" ")
 }
 
 /// The error for a name that somebody has: who, since when, and how to end that one.

@@ -95,9 +95,14 @@ fn service_of(desk: &Desk, document: &Document, meant: &Identity) -> Option<(Ser
 }
 
 /// Writes a line that is no record: what a shell puts into a variable.
-fn plain(text: &str) -> Result<()> {
+pub(super) fn plain(text: &str) -> Result<()> {
+    raw(format!("{text}\n").as_bytes())
+}
+
+/// Writes bytes as they are.
+pub(super) fn raw(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::system("write", "standard output", error))
         }

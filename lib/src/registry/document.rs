@@ -287,6 +287,16 @@ impl Document {
         map.map(|(id, node)| Session::parse(id, self.json(node)))
     }
 
+    /// The ids of all sessions, readable or not.
+    pub fn session_ids(&self) -> impl Iterator<Item = &str> {
+        self.object(&["sessions"]).into_iter().flat_map(|map| map.keys().map(|key| &**key))
+    }
+
+    /// Counts as changed, so that it is written even when nothing is in it.
+    pub fn touch(&mut self) {
+        self.changed = true;
+    }
+
     /// Reads one session; none where no session has that id.
     pub fn session(&self, id: &str) -> Result<Option<Session>> {
         self.session_json(id).map(|json| Session::parse(id, json)).transpose()

@@ -281,6 +281,13 @@ impl Service {
         self.record.field("command").ok().flatten()
     }
 
+    /// The same as one line for people.
+    pub fn command_line(&self) -> String {
+        let words: Vec<String> =
+            self.command().iter().flatten().map(|word| crate::text::visible(word.bytes())).collect();
+        words.join(" ")
+    }
+
     /// The folder that it was started in.
     pub fn cwd(&self) -> Option<Text> {
         self.record.field("cwd").ok().flatten()
