@@ -44,8 +44,13 @@ type Streams = (Vec<Output>, &'static [&'static str]);
 type Writer = fn(&Scene) -> Streams;
 
 /// Each tool, and how it is made to write all that it can write.
-const WRITERS: &[(&str, Writer)] =
-    &[("pstree-json", pstree_json), ("porphans", porphans), ("pkill-tree", pkill_tree), ("ptrack", ptrack)];
+const WRITERS: &[(&str, Writer)] = &[
+    ("pstree-json", pstree_json),
+    ("porphans", porphans),
+    ("pkill-tree", pkill_tree),
+    ("ptrack", ptrack),
+    ("preap", preap),
+];
 
 fn pstree_json(scene: &Scene) -> Streams {
     let argv = [raw(b"argv"), raw(b"--"), raw(b"\xff\xfe"), raw(b""), raw(b"a\nb")];
@@ -117,10 +122,35 @@ fn ptrack(scene: &Scene) -> Streams {
         run(&["get", "api"]),
         run(&["get", "--pid", &root, "--format", "ndjson"]),
     ];
+    let (owning, member) = (scene.start(["idle"]), scene.start(["idle"]));
+    let owner = owning.root().operand();
+    outputs.extend([
+        run(&["session", "start", "s", "--pid", &owner, "--project", "/"]),
+        run(&["save", "in", &member.root().operand(), "--session", "s"]),
+        run(&["session", "list"]),
+        run(&["session", "end", "s", "--outcomes"]),
+    ]);
     drop(tree);
     outputs.extend([run(&["status"]), run(&["rm", "api"])]);
     outputs.retain(|output| !output.stdout.is_empty());
-    (outputs, &["service", "summary"])
+    (outputs, &["outcome", "service", "session", "summary"])
+}
+
+fn preap(scene: &Scene) -> Streams {
+    let run = |name: &str, words: &[&str]| scene.tool(name).args(words).run();
+    let (dead, owner, member) = (scene.start(["idle"]), scene.start(["idle"]), scene.start(["idle"]));
+    run("ptrack", &["save", "dead", &dead.root().operand()]).ended(0);
+    run("ptrack", &["session", "start", "s", "--pid", &owner.root().operand()]).ended(0);
+    run("ptrack", &["save", "in", &member.root().operand(), "--session", "s"]).ended(0);
+    drop((dead, owner));
+    let stale = scene.home().join("stale.pid");
+    std::fs::write(&stale, "4194304\n").expect("written");
+    let files = stale.to_string_lossy().into_owned();
+    let outputs = vec![
+        run("preap", &["--dry-run", "--pidfiles", &files]),
+        run("preap", &["--pidfiles", &files, "--remove"]),
+    ];
+    (outputs, &["finding", "outcome", "process", "service", "session", "summary"])
 }
 
 #[test]

@@ -51,7 +51,8 @@ fn forget(reaper: &mut Reaper, document: &Document, session: &Session, verdict: 
     registry::write_session(session, verdict, members.len(), &mut line);
     reaper.act(Record::parse(&line)?, "forget")?;
     // Those that live now will have ended by then, and be forgotten with the dead.
-    for service in members.iter().filter(|_| reaper.dry_run) {
+    let expected = if reaper.dry_run { members.as_slice() } else { &[] };
+    for service in expected {
         let verdict = registry::judge(&reaper.host, &reaper.source, service);
         if verdict.is_alive() {
             reaper.counts.services += 1;
