@@ -192,4 +192,6 @@ fn read_in(folder: &Folder) -> Result<Document> {
 }
 
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;
