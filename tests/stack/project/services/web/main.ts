@@ -1,0 +1,1 @@
+document.title = 'web is served by vite' as string
