@@ -371,25 +371,42 @@ def prctl(option, value):
         sys.exit(f"stack: prctl {option}: {os.strerror(ctypes.get_errno())}")
 
 
-def subreaper(run, command, own_session):
-    """Starts the command and adopts all that it leaves behind until it is ended itself.
-
-    The command gets a session of its own, as under `systemd --user`, or only a process group, as under tini.
-    """
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    if os.fork() == 0:
-        if own_session:
-            os.setsid()
-        else:
-            os.setpgid(0, 0)
-        os.environ.pop(INNOCENT, None)
-        os.environ[MARK] = run.mark
-        os.execvp(command[0], command)
+def rest():
+    """Reaps whatever becomes a child of this process, until a signal ends it."""
     while True:
         try:
             os.wait()
         except ChildProcessError:
             signal.pause()
+
+
+def become(run, command):
+    os.environ.pop(INNOCENT, None)
+    os.environ[MARK] = run.mark
+    os.execvp(command[0], command)
+
+
+def subreaper(run, command):
+    """Starts the command in a session of its own and adopts all that it leaves behind, as `systemd --user` does."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    if os.fork() == 0:
+        os.setsid()
+        become(run, command)
+    rest()
+
+
+def tini(run, command):
+    """Like the init of a container: it adopts, and its one child starts the command in the session that all share."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    with open("/proc/self/comm", "w", encoding="ascii") as comm:
+        comm.write("tini")
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        if os.fork() == 0:
+            become(run, command)
+        with open(run.path("idle-main"), "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+    rest()
 
 
 def janitor(run, owner):
@@ -422,7 +439,7 @@ def main():
     one.add_argument("command")
     one = step.add_parser("subreaper", help="run a command in a session of its own, and adopt what it leaves behind")
     one.add_argument("command", nargs="+")
-    one = step.add_parser("tini", help="the same, in the session of the adopter")
+    one = step.add_parser("tini", help="run a command below the child of a container's init, all in one session")
     one.add_argument("command", nargs="+")
     one = step.add_parser("free", help="fail when a port is taken")
     one.add_argument("ports", type=numbers)
@@ -448,8 +465,10 @@ def main():
         wreck(run, asked.state)
     elif asked.step == "clean":
         return not clean(run, asked.command, asked.keep_healthy, asked.only_matching, asked.ports)
-    elif asked.step in ("subreaper", "tini"):
-        subreaper(run, asked.command, own_session=asked.step == "subreaper")
+    elif asked.step == "subreaper":
+        subreaper(run, asked.command)
+    elif asked.step == "tini":
+        tini(run, asked.command)
     elif asked.step == "free":
         taken = [str(port) for port in asked.ports if not free(port)]
         if taken:
