@@ -266,17 +266,17 @@ def wreck(run, state):
 
 
 class Watch:
-    """Notes when the last of some processes ended; it sleeps in poll, so it costs the tools nothing."""
+    """Notes when each of some processes ended; it sleeps in poll, so it costs the tools nothing."""
 
     def __init__(self, processes):
-        self.moment = time.monotonic()
+        self.ends = []
         self.over = threading.Event()
         self.poll = select.poll()
-        self.open = set()
+        self.open = {}
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 descriptor = os.pidfd_open(process["pid"])
-                self.open.add(descriptor)
+                self.open[descriptor] = process
                 self.poll.register(descriptor, select.POLLIN)
         self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
@@ -286,18 +286,25 @@ class Watch:
             events = self.poll.poll(100)
             for descriptor, _ in events:
                 self.poll.unregister(descriptor)
-                self.open.remove(descriptor)
+                self.ends.append((time.monotonic(), self.open.pop(descriptor)))
                 os.close(descriptor)
-                self.moment = time.monotonic()
             if self.over.is_set() and not events:
                 break
         for descriptor in self.open:
             os.close(descriptor)
 
-    def last(self):
+    def story(self, begin):
+        """In words: when most were gone, and when the last one, which others may have kept waiting."""
         self.over.set()
         self.thread.join()
-        return self.moment
+        if not self.ends:
+            return "nobody went"
+        moments = [moment - begin for moment, _ in self.ends]
+        last = self.ends[-1][1]["cmdline"]
+        return (
+            f"half were gone after {moments[len(moments) // 2]:.2f} s, all but two after {moments[-3:][0]:.2f} s,"
+            f" the last after {moments[-1]:.2f} s (…{last[-40:]})"
+        )
 
 
 def seen_during(seconds, look):
@@ -329,20 +336,24 @@ def clean(run, command, keep_healthy, only_matching, ports):
     watch = Watch(targets.values())
     print(f"stack: $ {command}", flush=True)
     begin = time.monotonic()
-    with open(run.path("records.ndjson"), "ab") as records:
+    with open(run.path("records"), "w+b") as records:
         code = subprocess.run(["/bin/sh", "-c", command], cwd=run.project, env=env, stdout=records, check=False).returncode
-    took = time.monotonic() - begin
+        took = time.monotonic() - begin
+        records.seek(0)
+        forced = [record for record in map(json.loads, records) if record.get("outcome") == "killed"]
     # A launching shell that only waited for what was ended is given the moment to notice it.
     until(begin + took + 1, lambda: all(process["pid"] != run.pid("shell") for process in remaining().values()))
     left = remaining()
     # And a second look, during a while: what was respawned is back by then.
     left.update(seen_during(1.0, remaining))
     taken = [port for port in ports if not free(port)]
-    last = max(0.0, watch.last() - begin)
+    story = watch.story(begin)
     noted, hurt = run.read("innocents"), harmed(run)
     living = {key(process) for process in scan(run)}
     lost = [process for identity, process in keep.items() if identity not in living]
-    print(f"stack: exit {code} after {took:.2f} s; the last one to go was gone after {last:.2f} s")
+    print(f"stack: exit {code} after {took:.2f} s; {story}")
+    for record in forced:  # what the tools say: shown, never believed
+        print(f"stack: by force: {record['pid']}: {' '.join(record.get('cmdline', []))[:120]}")
     pids = {process["pid"] for process in left.values()}
     tops = [process for process in left.values() if process["ppid"] not in pids]
     for process in tops:
