@@ -8,6 +8,7 @@
 mod save;
 mod session;
 mod show;
+mod target;
 mod transfer;
 
 use std::process::ExitCode;
@@ -61,9 +62,9 @@ enum Command {
     /// Tell whether a service runs: exit 0 for yes, 1 for no; without a name, all of them and a summary
     Status(show::StatusArgs),
     /// Note that services are well
-    Beat(save::BeatArgs),
+    Beat(target::BeatArgs),
     /// Forget services; their processes go on
-    Rm(save::RmArgs),
+    Rm(target::RmArgs),
     /// Forget all services of a scope, or everything
     Clear(transfer::ClearArgs),
     /// Register, end and list sessions
@@ -139,8 +140,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         Command::Get(args) => show::get(&desk, &args, reporter),
         Command::List(args) => show::list(&desk, &args, reporter),
         Command::Status(args) => show::status(&desk, &args, reporter),
-        Command::Beat(args) => save::beat(&desk, &args, reporter),
-        Command::Rm(args) => save::rm(&desk, &args, reporter),
+        Command::Beat(args) => target::beat(&desk, &args, reporter),
+        Command::Rm(args) => target::rm(&desk, &args, reporter),
         Command::Clear(args) => transfer::clear(&desk, &args, reporter),
         Command::Session(command) => session::run(&desk, &command, reporter),
         Command::Import(args) => transfer::import(&desk, &args, reporter),

@@ -8,6 +8,8 @@ mod completions;
 mod contract;
 mod layers;
 mod manners;
+mod preap;
 mod pstree_json;
+mod ptrack;
 mod support;
 mod views;

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::document::Document;
+use super::lines::on_one_line;
 use super::scope::Scope;
 use super::service::Service;
 use crate::error::Result;
@@ -158,7 +159,7 @@ pub fn record(service: &Service, out: &mut Vec<u8>) {
     let raw =
         String::from_utf8(entry).ok().and_then(|text| RawValue::from_string(text.trim_end().to_owned()).ok());
     if let Some(raw) = raw {
-        line.raw("entry", &raw);
+        line.raw("entry", &on_one_line(&raw));
     }
     line.end();
 }

@@ -1,5 +1,9 @@
 //! Services and sessions as records that the next tool of a pipeline can act on.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use super::judge::Verdict;
 use super::scope::Scope;
 use super::service::{Service, set_identity};
@@ -86,7 +90,7 @@ pub fn write_service(service: &Service, verdict: &Verdict, out: &mut Vec<u8>) {
     // Another program, or a hand, may have written anything: a field of another form than promised is left out.
     for (name, promised) in SHOWN {
         if let Some(value) = entry.get(name).filter(|value| promised(value.get())) {
-            line.raw(name, value);
+            line.raw(name, &on_one_line(value));
         }
     }
     if let Some(ms) = service.started_ms() {
@@ -96,7 +100,7 @@ pub fn write_service(service: &Service, verdict: &Verdict, out: &mut Vec<u8>) {
     line.field("alive", verdict.word()).known("why", verdict.why());
     for (name, value) in entry.fields() {
         if !TRANSLATED.contains(&name) && !RESERVED.contains(&name) {
-            line.raw(name, value);
+            line.raw(name, &on_one_line(value));
         }
     }
     line.end();
@@ -120,7 +124,7 @@ pub fn write_session(session: &Session, verdict: &Verdict, services: usize, out:
     line.field("services", &services).field("alive", verdict.word()).known("why", verdict.why());
     for (name, value) in session.record().fields() {
         if !TRANSLATED.contains(&name) && !RESERVED.contains(&name) {
-            line.raw(name, value);
+            line.raw(name, &on_one_line(value));
         }
     }
     line.end();
@@ -145,6 +149,24 @@ const RESERVED: [&str; 16] = [
     "alive",
     "why",
 ];
+
+/// Takes the spaces and line ends out that another program has set between the parts of a value: a record is one line.
+pub(super) fn on_one_line(value: &RawValue) -> Cow<'_, RawValue> {
+    let json = value.get();
+    if !json.contains(['\n', '\r']) {
+        return Cow::Borrowed(value);
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|letter| {
+        let space = !in_string && letter.is_ascii_whitespace();
+        if *letter == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = in_string && *letter == '\\' && !escaped;
+        !space
+    });
+    RawValue::from_string(kept.collect()).map_or(Cow::Borrowed(value), Cow::Owned)
+}
 
 fn write_identity(line: &mut Line<'_>, id: &Identity) {
     line.field("pid", &id.pid)
@@ -205,5 +227,18 @@ impl Service {
             service.set(field, raw);
         }
         Ok(service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_over_several_lines_is_written_on_one() {
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).expect("JSON");
+        let value = raw("{\n  \"a b\": [1,\r\n 2.50],\t\"c\": \"x \\\" \\\\\"\n, \"d\":\" \"}");
+        assert_eq!(on_one_line(&value).get(), r#"{"a b":[1,2.50],"c":"x \" \\","d":" "}"#);
+        assert_eq!(on_one_line(&raw("{ \"a\" : 1 }")).get(), "{ \"a\" : 1 }");
     }
 }

@@ -68,6 +68,7 @@ fn inside(test: &str, folder: &Path) -> bool {
 }
 
 #[test]
+// proves: M01 M02
 fn two_hundred_writers_lose_nothing_when_they_are_killed_and_the_disk_is_full() {
     let folder = tempfile::tempdir().expect("a folder");
     inside("arena", folder.path());
@@ -266,6 +267,7 @@ fn verify(number: usize, log: &str, document: &Document) -> usize {
 }
 
 #[test]
+// proves: R11 P40
 fn of_two_hundred_starters_exactly_one_gets_the_name_in_every_round() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("registry.json");

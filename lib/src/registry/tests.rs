@@ -58,6 +58,7 @@ fn service(name: &str, id: &Identity) -> Service {
 }
 
 #[test]
+// proves: P36 P04
 fn the_first_change_makes_the_registry_for_this_user_alone() {
     let place = place();
     assert!(place.registry.read().expect("empty").services().next().is_none());
@@ -117,6 +118,7 @@ fn a_change_that_fails_or_changes_nothing_leaves_the_file_as_it_is() {
 }
 
 #[test]
+// proves: S36
 fn damage_is_said_never_overwritten_and_set_aside_on_request() {
     let deep = format!(r#"{{"version":"3.0.0","x":{}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
     for (text, why) in [
@@ -285,6 +287,7 @@ fn an_identity_that_names_another_number_is_an_older_one() {
 }
 
 #[test]
+// proves: P30
 fn a_name_is_claimed_once_while_its_holder_lives() {
     let ((host, source), place, mut child) = (looking(), place(), child());
     let mine = service("a", &identity(&host, &source, &child));
@@ -306,6 +309,7 @@ fn a_name_is_claimed_once_while_its_holder_lives() {
 }
 
 #[test]
+// proves: M02 M32
 fn a_lock_that_is_held_is_waited_for_and_its_holder_is_named() {
     let place = place();
     place.write(r#"{"version":"3.0.0"}"#);
@@ -324,6 +328,7 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_is_named() {
 }
 
 #[test]
+// proves: M32
 fn a_lock_file_that_somebody_removed_is_no_way_past_the_lock() {
     let place = place();
     let lock_path = place.folder.path().join("state/registry.json.flock");
@@ -366,6 +371,7 @@ fn what_killed_writers_left_is_removed_by_the_next() {
 }
 
 #[test]
+// proves: M03 M33
 fn a_session_and_its_services_are_told_apart_by_their_owner() {
     let ((host, source), mut owner) = (looking(), child());
     let id = identity(&host, &source, &owner);
