@@ -224,12 +224,16 @@ fn upwards(table: &Table, roots: &[Index], depth: usize) -> Vec<Step> {
     let mut tops = Vec::new();
     for root in roots {
         wanted[*root] = true;
-        let mut top = *root;
+        let mut top = Some(*root);
         for ancestor in table.ancestors(*root).take(depth) {
-            wanted[ancestor] = true;
-            top = ancestor;
+            top = Some(ancestor);
+            // Without a limit, all above one that was met before has been met as well.
+            if std::mem::replace(&mut wanted[ancestor], true) && depth == usize::MAX {
+                top = None;
+                break;
+            }
         }
-        tops.push(top);
+        tops.extend(top);
     }
     table.walk(&tops, usize::MAX).into_iter().filter(|step| wanted[step.index]).collect()
 }

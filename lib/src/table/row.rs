@@ -425,11 +425,11 @@ fn evidence(raw: &RawValue) -> String {
     let Ok(mut pieces) = serde_json::from_str::<Vec<Record>>(raw.get()) else { return in_words(raw) };
     pieces.sort_by_key(|piece| piece.text("strength").as_deref() != Some("certain"));
     let words = pieces.iter().map(|piece| match piece.text("kind").unwrap_or_default().as_str() {
-        "session-differs-from-parent" => "not in its parent's session".to_owned(),
+        "session-differs-from-parent" => "not parent's session".to_owned(),
         "session-dead" => "session leader dead".into(),
         "group-leader-gone" => "group leader gone".into(),
         "tty-gone" => "terminal gone".into(),
-        "cookie-of-dead-session" => "mark of a session that is over".into(),
+        "cookie-of-dead-session" => "mark of a dead session".into(),
         "below-orphan" => "below an orphan".into(),
         "unregistered" => "not registered".into(),
         kind => kind.replace('-', " "),

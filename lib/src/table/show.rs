@@ -45,8 +45,8 @@ pub struct Show {
 const MOST_HELD: usize = 1000;
 /// How many levels of a tree are drawn where no window limits them.
 const MOST_LEVELS: usize = 64;
-/// The widest that a column is made in a window, the command apart.
-const WIDEST: usize = 40;
+/// The widest that a column is made in any window, the command apart.
+const WIDEST: usize = 48;
 /// How many columns of what a tool has found are shown.
 const MOST_FOUND: usize = 6;
 /// Columns between two fields.
@@ -181,7 +181,7 @@ impl Table {
 
     /// Gives each column the room that a row needs.
     fn widen(&mut self, row: &Row, style: &Style) {
-        let widest = if style.width.is_some() { WIDEST } else { usize::MAX };
+        let widest = style.width.map_or(usize::MAX, |window| (window * 2 / 5).clamp(8, WIDEST));
         for column in &mut self.columns {
             let wanted = row.cell(&column.name).map_or(0, Cell::width);
             column.width = column.width.max(wanted.min(widest));
