@@ -254,7 +254,8 @@ pub fn of_table(table: &Table, index: Index) -> Vec<Evidence> {
             found.push(Evidence::new(Kind::SessionDead, Strength::Probable, &[("sid", process.sid)]));
         }
     }
-    if adopter == Some(Reaper::SingleChild) && table.children(parent_index).next() != Some(index) {
+    let eldest = table.children(parent_index).next() == Some(index);
+    if adopter == Some(Reaper::SingleChild) && !eldest && !process.leads_session() {
         found.push(Evidence::new(Kind::Reparented, Strength::Probable, &[("parent", parent.pid.get())]));
     }
     let group_leader = table.find(process.pgid);
@@ -350,6 +351,8 @@ mod tests {
         let rows = [(1, 0, 1, 1, 0, "tini"), (7, 1, 1, 1, 1, "app"), (30, 1, 1, 1, 9, "node")];
         assert!(evidence(&rows, 7).is_empty());
         assert_eq!(evidence(&rows, 30), [(Kind::Reparented, Strength::Probable)]);
+        let rows = [(1, 0, 1, 1, 0, "tini"), (7, 1, 1, 1, 1, "app"), (30, 1, 30, 30, 9, "daemon")];
+        assert!(evidence(&rows, 30).is_empty(), "a daemon by design");
     }
 
     #[test]

@@ -108,11 +108,9 @@ impl Engine<'_> {
                 self.reaping.push((member, until));
                 continue;
             }
-            let killed = match end {
-                Some(End::Signalled(signal)) => signal == Signal::KILL,
-                Some(End::Exited(_)) => false,
-                None => self.set.members[member].signal == Some(Signal::KILL),
-            };
+            // Other programs kill their own children as well: by force is what we did.
+            let killed = self.set.members[member].signal == Some(Signal::KILL)
+                && end.is_none_or(|end| end == End::Signalled(Signal::KILL));
             self.tell(member, if killed { Outcome::Killed } else { Outcome::Exited }, end);
             self.set.let_go(member);
         }
