@@ -99,19 +99,21 @@ pub fn joined(cmdline: &[u8]) -> Vec<u8> {
 
 /// Makes text safe for a terminal: control characters and bytes that are not UTF-8 become visible escapes.
 ///
-/// Controls are those of C0, DEL and C1, and the marks that change the direction of writing, which can make a name
-/// look like another one.
+/// Controls are those of C0, DEL and C1, the separators of lines and paragraphs, and the marks that change the direction
+/// of writing, which can make a name look like another one.
 pub fn visible(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {
-            let hidden = letter.is_control()
-                || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let steers = matches!(
+                letter,
+                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            );
             match letter {
                 '\n' => shown.push_str("\\n"),
                 '\t' => shown.push_str("\\t"),
                 '\x1b' => shown.push_str("\\e"),
-                _ if hidden => {
+                _ if steers || letter.is_control() => {
                     let _ = write!(shown, "\\u{{{:x}}}", u32::from(letter));
                 }
                 _ => shown.push(letter),

@@ -155,3 +155,22 @@ fn a_table_says_service_memory_age_and_command_of_each_process() {
         assert!(row.contains(word), "{word}: {shown:?}");
     }
 }
+
+#[test]
+fn an_outcome_is_seen_when_it_is_known_and_not_at_the_end() {
+    let scene = Scene::new();
+    let (fast, slow) = (scene.start(["idle"]), scene.start(["slow-exit", "2500"]));
+    let script = format!(
+        "pkill-tree --grace 20s --format table {} {} |
+         while IFS= read -r line; do printf '%s %s\\n' \"$(date +%s%3N)\" \"$line\"; done",
+        fast.root().operand(),
+        slow.root().operand()
+    );
+    let shown = scene.sh(&script).run().ended(0);
+    let seen_at = |id: crate::support::Id| -> u64 {
+        let mut rows = shown.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|words| words.get(1) == Some(&id.pid.to_string().as_str()));
+        row.and_then(|words| words[0].parse().ok()).unwrap_or_else(|| panic!("no row of {id:?}: {shown:?}"))
+    };
+    assert!(seen_at(slow.root()) - seen_at(fast.root()) > 500, "{shown:?}");
+}
