@@ -75,7 +75,8 @@ completions:
 	PROCHERD_COMPLETIONS=write $(CARGO) test --quiet --locked --test suite completions::
 
 install:
-	@test -x "$(TARGET)/release/$(firstword $(TOOLS))" || { echo "nothing is built: run make first" >&2; exit 1; }
+	@for tool in $(TOOLS); do test -x "$(TARGET)/release/$$tool" || \
+		{ echo "$$tool is not built: run make first" >&2; exit 1; }; done
 	@set -e; for item in $(INSTALLED); do \
 		mode=$${item%%:*}; file=$${item#*:}; to="$(DESTDIR)$${file#*:}"; file=$${file%%:*}; \
 		install -D -m "$$mode" "$$file" "$$to"; echo "$$to"; \
