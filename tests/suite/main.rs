@@ -6,6 +6,7 @@ mod acceptance;
 mod actors;
 mod completions;
 mod contract;
+mod docs;
 mod layers;
 mod manners;
 mod preap;
