@@ -32,7 +32,7 @@ pub fn neighbours(source: &Source, table: &Table, own: Index) -> HashSet<Index> 
     }
     let group = table.get(own).pgid;
     let mut others: Vec<(Index, Vec<End>)> = (0..table.processes().len())
-        .filter(|index| *index != own && group != 0 && table.get(*index).pgid == group)
+        .filter(|index| *index != own && table.get(*index).pgid == group)
         .map(|index| (index, ends(source, table, index)))
         .collect();
     while let Some((pipe, side)) = open.pop() {

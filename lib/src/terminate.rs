@@ -21,6 +21,7 @@
 
 mod engine;
 mod guard;
+mod numbers;
 mod set;
 mod watch;
 

@@ -9,7 +9,7 @@ use procherd::error::{Error, Kind, Result};
 use procherd::id::{self, Identity, Pid};
 use procherd::record::{self, Line, Process, Record};
 use procherd::status::{End, State};
-use procherd::terminate::{Missing, Observer, Outcome, Phase, Plan, Report, Summary, Target};
+use procherd::terminate::{Missing, Observer, Outcome, Phase, Plan, Report, Summary, Target, Via};
 use procherd::text::visible;
 
 use super::output::Output;
@@ -98,7 +98,7 @@ impl Ending {
 
     /// Notes a root that was refused.
     fn refuse(&mut self, target: &Target) {
-        if let (Some(guard), None) = (target.guard, target.from) {
+        if let (Some(guard), Via::Named) = (target.guard, target.via) {
             self.problems.push(Error::new(Kind::Refused, "end process", target.process.pid, guard.why()));
         }
     }

@@ -91,8 +91,8 @@ impl Scene {
         if let Some(index) = self.table.find_exactly(identity.pid, identity.inode, identity.start_ticks) {
             let place = &self.table.view.place;
             return match identity.standing(place, self.is_live() && self.host.has_pidfs()) {
-                procherd::id::Standing::Here => Found::At(index),
-                procherd::id::Standing::EarlierBoot => Found::Gone,
+                procherd::id::Standing::Here if self.is_proved(identity, index) => Found::At(index),
+                procherd::id::Standing::Here | procherd::id::Standing::EarlierBoot => Found::Gone,
                 procherd::id::Standing::Foreign(why) | procherd::id::Standing::TooWeak(why) => {
                     Found::Elsewhere(why)
                 }
@@ -109,6 +109,15 @@ impl Scene {
             Look::Foreign(why) | Look::TooWeak(why) => Found::Elsewhere(why),
             Look::Failed(_) => Found::Elsewhere("it could not be looked at"),
         }
+    }
+
+    /// Tells whether a process of the table is the one that an identity names, also where the table was read without
+    /// inodes: equal starts do not make two processes one.
+    fn is_proved(&self, identity: &Identity, index: Index) -> bool {
+        let unread = self.is_live() && self.table.get(index).inode.is_none();
+        identity.inode.is_none()
+            || !unread
+            || matches!(handle::open(&self.host, &self.source, identity), Look::Found(_))
     }
 
     /// This process, its ancestors, and the processes of its pipeline: a finder never reports them.

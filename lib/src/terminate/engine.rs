@@ -27,6 +27,9 @@ const SPARE_DESCRIPTORS: u64 = 12;
 /// How long a dead process may take to be reaped before it is told without its exit status.
 const REAPED_WITHIN: Duration = Duration::from_millis(10);
 
+/// How long a stopped process may take to be seen stopped. One that a tracer keeps running is killed all the same.
+const STOPPED_WITHIN: Duration = Duration::from_millis(500);
+
 /// The longest time between two looks at the clock and at the counter of forks.
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
@@ -323,7 +326,8 @@ impl Engine<'_> {
                 }
             }
             stopped_from = self.set.members.len();
-            while Instant::now() < deadline && self.any_running() {
+            let seen_by = deadline.min(Instant::now() + STOPPED_WITHIN);
+            while Instant::now() < seen_by && self.any_running() {
                 self.wait(Duration::from_millis(1), Phase::Force, deadline);
             }
             let fresh = self.look()?;
@@ -333,7 +337,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Tells whether a living member is not seen stopped. One in an uninterruptible wait cannot fork either.
+    /// Tells whether a living member is not seen stopped. One in an uninterruptible wait cannot fork either, and one
+    /// whose first thread is dead never shows that the others are stopped.
     fn any_running(&self) -> bool {
         let mut reader = self.setting.source.reader(Wants::default());
         self.set.members.iter().any(|member| {
@@ -341,7 +346,8 @@ impl Engine<'_> {
             let unsettled = !member.ended && !member.told && !member.refused;
             unsettled
                 && reader.read(process.pid).ok().flatten().is_some_and(|now| {
-                    let settled = now.state.is_stopped() || now.state.is_uninterruptible() || now.is_zombie();
+                    let settled =
+                        now.state.is_stopped() || now.state.is_uninterruptible() || now.state.is_dead();
                     now.start_ticks == process.start_ticks && !settled
                 })
         })

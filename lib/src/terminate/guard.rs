@@ -103,7 +103,7 @@ impl Guards {
     }
 
     fn belongs_elsewhere(&self, setting: Setting<'_>, table: &Table, index: Index) -> bool {
-        let Some(entry) = setting.registered.of(table.get(index), table) else { return false };
+        let Some(entry) = setting.registered.nearest(index, table) else { return false };
         let own_kind = self.named.iter().any(|(service, session)| {
             (session.is_some() && *session == entry.session)
                 || (service.is_some() && *service == entry.service)

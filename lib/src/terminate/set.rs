@@ -6,7 +6,7 @@
 //! * a parent that is still held when its children were read was their parent;
 //! * the number of a session or group stays taken as long as anything is in it, and the kernel tells by inode whether
 //!   it still is the one that the member made (see `Host::number_is_held`);
-//! * where neither can be said any more, the evidence is dropped as soon as the number is seen in other hands.
+//! * where the kernel cannot tell, the leader must still be seen, or a known member in its session or group.
 //!
 //! A mark (`PROCHERD_ID`) leads to other carriers only from the oldest living one, the root of the spawn: a worker of a
 //! service that is ended by itself does not take its service along.
@@ -14,10 +14,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::guard::Guards;
+use super::numbers::Numbers;
 use super::{Guard, Missing, Options, Outcome, Root, Setting, Target, Via};
 use crate::evidence;
 use crate::handle::{self, Handle, Look};
-use crate::id::{self, Identity, Pid};
+use crate::id::{self, Identity, Pid, Standing};
 use crate::record::Process;
 use crate::select::variable;
 use crate::signal::Signal;
@@ -56,6 +57,14 @@ struct Mark {
     keep: bool,
 }
 
+/// Orders processes by age: by inode, which counts up, else by clock tick. Many start within one tick; then the number
+/// decides, which counts up as well but for the moments when it begins anew.
+type Age = (Option<u64>, u64, Option<Pid>);
+
+fn age(process: &Process) -> Age {
+    (process.inode, process.start_ticks, Some(process.pid))
+}
+
 /// The growing set.
 pub(super) struct Set<'a> {
     setting: Setting<'a>,
@@ -70,28 +79,6 @@ pub(super) struct Set<'a> {
     marks: HashMap<(Pid, u64), Mark>,
     /// How many descriptors may be held.
     budget: usize,
-}
-
-/// The processes of a table by session and by group.
-struct Numbers {
-    by_session: Vec<(u32, Index)>,
-    by_group: Vec<(u32, Index)>,
-}
-
-impl Numbers {
-    fn of(table: &Table) -> Self {
-        let all = table.processes().iter().enumerate();
-        let mut by_session: Vec<_> = all.clone().map(|(index, process)| (process.sid, index)).collect();
-        let mut by_group: Vec<_> = all.map(|(index, process)| (process.pgid, index)).collect();
-        by_session.sort_unstable();
-        by_group.sort_unstable();
-        Self { by_session, by_group }
-    }
-
-    fn range(list: &[(u32, Index)], number: u32) -> impl Iterator<Item = Index> {
-        let from = list.partition_point(|(key, _)| *key < number);
-        list[from..].iter().take_while(move |(key, _)| *key == number).map(|(_, index)| *index)
-    }
 }
 
 impl<'a> Set<'a> {
@@ -119,6 +106,10 @@ impl<'a> Set<'a> {
             match handle::open(self.setting.host, self.setting.source, &root.identity) {
                 Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
                     Some(index) if table.get(index).is_zombie() => {
+                        let process = table.get(index);
+                        let identity = process.identity(&table.view.place);
+                        let (sid, pgid) = (Some(process.sid), Some(process.pgid));
+                        self.remember_dead(&Root { identity, sid, pgid, ..root.clone() });
                         missing.push(Self::absent(
                             root,
                             Outcome::AlreadyGone,
@@ -126,8 +117,15 @@ impl<'a> Set<'a> {
                         ));
                     }
                     Some(index) => self.take_root(root, handle, table, index),
-                    // It began after the look, or ended since: the next look has it, or nobody.
-                    None => missing.push(Self::absent(root, Outcome::AlreadyGone, None)),
+                    None if handle.has_ended() => {
+                        self.remember_dead(root);
+                        missing.push(Self::absent(root, Outcome::AlreadyGone, None));
+                    }
+                    // What is hidden (hidepid) lives all the same.
+                    None => {
+                        let why = Some("it lives, and /proc does not show it");
+                        missing.push(Self::absent(root, Outcome::NotPermitted, why));
+                    }
                 },
                 Look::Gone => {
                     self.remember_dead(root);
@@ -181,7 +179,12 @@ impl<'a> Set<'a> {
 
     /// A dead root still leads to what is left of the session and group that it led, when the kernel confirms that the
     /// number is still theirs, or at least nobody else is seen to have it.
+    /// Records of other boots and namespaces lead nowhere: their numbers are those of others here.
     fn remember_dead(&mut self, root: &Root) {
+        let host = self.setting.host;
+        if root.identity.standing(host.place(), host.has_pidfs()) != Standing::Here {
+            return;
+        }
         let pid = root.identity.pid;
         let claim = Claim {
             leader: pid,
@@ -200,7 +203,8 @@ impl<'a> Set<'a> {
     pub(super) fn grow(&mut self, table: &Table) -> Vec<usize> {
         let before = self.members.len();
         let mut work: Vec<Index> = Vec::new();
-        for member in &self.members {
+        // What had ended before the look has no children in it: who names its number as parent means another process.
+        for member in self.members.iter().filter(|member| !member.ended) {
             let open = member.target.guard.is_none_or(Guard::spares_only_itself);
             let process = &member.target.process;
             if open && !self.options.only {
@@ -278,42 +282,46 @@ impl<'a> Set<'a> {
     }
 
     /// Adds the members of a session or group, if its number still belongs to the leader that is meant.
+    ///
+    /// Where the kernel cannot tell, the leader itself must be there, or a member of the set must be in it: the number
+    /// cannot change hands meanwhile.
     fn join(&mut self, table: &Table, found: Vec<Index>, claim: Claim, via: Via, work: &mut Vec<Index>) {
-        let fresh: Vec<Index> = found
-            .into_iter()
-            .filter(|member| self.member_at(table, *member).is_none())
-            .filter(|member| table.get(*member).start_ticks >= claim.start_ticks)
-            .collect();
+        let (known, fresh): (Vec<Index>, Vec<Index>) =
+            found.into_iter().partition(|member| self.member_at(table, *member).is_some());
+        let fresh: Vec<Index> =
+            fresh.into_iter().filter(|member| table.get(*member).start_ticks >= claim.start_ticks).collect();
         if fresh.is_empty() {
             return;
         }
         let held = claim.inode.and_then(|inode| self.setting.host.number_is_held(inode));
-        let in_other_hands = || {
-            let leader = table.find(claim.leader.get());
-            leader.is_some_and(|leader| claim.inode.is_some() && table.get(leader).inode != claim.inode)
+        // The table may be older than the last death: whoever pins the number must be there now.
+        let pinned = || {
+            let leader = table.find_exactly(claim.leader, claim.inode, Some(claim.start_ticks));
+            leader.into_iter().chain(known.iter().copied()).any(|at| self.is_there(table, at))
         };
-        let ours = held.unwrap_or_else(|| !in_other_hands());
-        for member in fresh.into_iter().filter(|_| ours) {
-            self.consider(table, member, via, claim.leader, work);
+        if held.unwrap_or_else(pinned) {
+            for member in fresh {
+                self.consider(table, member, via, claim.leader, work);
+            }
         }
     }
 
     /// Adds the carriers of marks whose oldest carrier is a member. Tells whether there were any.
     fn carriers(&mut self, table: &Table, work: &mut Vec<Index>) -> bool {
-        let own: Vec<(Box<[u8]>, u64)> = self
+        let own: Vec<(Box<[u8]>, Age)> = self
             .members
             .iter()
             .filter(|member| member.target.guard.is_none())
             .filter_map(|member| {
                 let process = &member.target.process;
                 let mark = self.marks.get(&(process.pid, process.start_ticks))?;
-                Some((mark.cookie.clone()?, process.start_ticks))
+                Some((mark.cookie.clone()?, age(process)))
             })
             .collect();
         if own.is_empty() && self.cookies.is_empty() {
             return false;
         }
-        let mut oldest: HashMap<Box<[u8]>, u64> = HashMap::new();
+        let mut oldest: HashMap<Box<[u8]>, Age> = HashMap::new();
         for (cookie, start) in own {
             oldest.entry(cookie).and_modify(|first| *first = start.min(*first)).or_insert(start);
         }
@@ -331,8 +339,8 @@ impl<'a> Set<'a> {
         }
         let before = self.members.len();
         for (cookie, carriers) in outside {
-            let first = oldest.get(&cookie).copied().unwrap_or(0);
-            let root_is_ours = carriers.iter().all(|at| table.get(*at).start_ticks >= first);
+            let first = oldest.get(&cookie).copied().unwrap_or_default();
+            let root_is_ours = carriers.iter().all(|at| age(table.get(*at)) >= first);
             if root_is_ours || self.cookies.contains(&cookie) {
                 for at in carriers {
                     let from = table.get(at).pid;
@@ -438,6 +446,12 @@ impl<'a> Set<'a> {
         }
         let identity = process.identity(&table.view.place);
         !matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Changed)
+    }
+
+    /// Tells whether a process of the table is still there, alive or unreaped.
+    fn is_there(&self, table: &Table, at: Index) -> bool {
+        let identity = table.get(at).identity(&table.view.place);
+        matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Found(_))
     }
 
     fn is_kept(&mut self, table: &Table, at: Index) -> bool {
