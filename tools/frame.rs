@@ -3,6 +3,7 @@
 mod args;
 mod ending;
 mod expect;
+mod finder;
 mod operands;
 mod output;
 mod report;
@@ -12,6 +13,7 @@ mod scene;
 pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
 pub use ending::{Ending, sentence};
 pub use expect::{Expect, ExpectArgs};
+pub use finder::{Finder, Finding};
 pub use operands::{Asked, Operand, Operands, input, items, service, tree_of};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};

@@ -5,7 +5,9 @@
 //! and a summary. Made for cron: two at once do no harm. Exits 0; 3 when something lives on or could not be judged.
 
 mod files;
+mod orphans;
 mod sessions;
+mod zombies;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +22,9 @@ use procherd::source::Source;
 use procherd::table::Shape;
 use procherd::terminate::{self, Options, Root, Setting, Summary};
 
-use crate::frame::{self, Ending, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Tool};
+use crate::frame::{
+    self, Ending, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, SelectorArgs, Tool,
+};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "preap", command: Args::command };
@@ -28,7 +32,7 @@ pub const TOOL: Tool = Tool { name: "preap", command: Args::command };
 /// Bring the registry and the machine back in step
 ///
 /// Services whose process has ended are forgotten; sessions whose owner has ended are ended: their services, and what
-/// carries their mark. What is foreign, hidden or cannot be judged stays as it is. Safe to run every minute from cron.
+/// carries their mark. With selectors, orphans that are not registered are ended, too. What is foreign, hidden or cannot be judged stays as it is. Safe to run every minute from cron.
 #[derive(Parser)]
 #[command(name = "preap", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
@@ -52,9 +56,16 @@ struct Args {
     #[arg(long, requires = "pidfiles")]
     remove: bool,
 
+    /// Ask parents that have left a zombie unreaped for a while to reap it (SIGCHLD)
+    #[arg(long)]
+    nudge: bool,
+
     /// How long to wait while somebody else writes the registry
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = frame::duration)]
     lock_timeout: Duration,
+
+    #[command(flatten)]
+    select: SelectorArgs,
 
     #[command(flatten)]
     registry: RegistryArgs,
@@ -67,6 +78,8 @@ const EXAMPLES: &str = "\
 Examples:
   preap --dry-run                               what would be done
   * * * * * preap -q                            in a crontab: every minute, silent unless something is wrong
+  preap --patterns-from node-dev --project . --min-age 30s
+                                                end the leftovers of a project, too
   preap --pidfiles 'backend/.run/*.pid' --remove  tidy pid files";
 
 /// Runs the tool.
@@ -94,10 +107,12 @@ struct Counts {
     ended: usize,
     survived: usize,
     files: usize,
+    nudged: usize,
 }
 
 fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
+    let selection = args.select.selection()?;
     let mut reaper = Reaper {
         host: Host::look()?,
         source: Source::live()?,
@@ -116,6 +131,12 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             reaper.forget(reporter)?;
         }
         Err(error) => reporter.fail(&error),
+    }
+    if selection.narrows() {
+        reaper = orphans::end(reaper, selection, &args.registry, reporter)?;
+    }
+    if args.nudge {
+        zombies::nudge(&mut reaper, reporter)?;
     }
     files::judge(&mut reaper, &args.pidfiles, args.remove, reporter)?;
     reaper.finish(reporter)
@@ -200,7 +221,8 @@ impl Reaper {
                 .field("identified", &counts.identified)
                 .field("ended", &counts.ended)
                 .field("survived", &counts.survived)
-                .field("files", &counts.files);
+                .field("files", &counts.files)
+                .field("nudged", &counts.nudged);
             if dry_run {
                 line.field("dry_run", &true);
             }

@@ -143,12 +143,13 @@ fn preap(scene: &Scene) -> Streams {
     run("ptrack", &["session", "start", "s", "--pid", &owner.root().operand()]).ended(0);
     run("ptrack", &["save", "in", &member.root().operand(), "--session", "s"]).ended(0);
     drop((dead, owner));
+    let _parent = scene.start(["zombie"]);
     let stale = scene.home().join("stale.pid");
     std::fs::write(&stale, "4194304\n").expect("written");
     let files = stale.to_string_lossy().into_owned();
     let outputs = vec![
         run("preap", &["--dry-run", "--pidfiles", &files]),
-        run("preap", &["--pidfiles", &files, "--remove"]),
+        run("preap", &["--pidfiles", &files, "--remove", "--nudge"]),
     ];
     (outputs, &["finding", "outcome", "process", "service", "session", "summary"])
 }
