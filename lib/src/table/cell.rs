@@ -83,6 +83,11 @@ impl Cell {
         self.0.iter().map(|span| span.columns).sum()
     }
 
+    /// Tells whether it is a number.
+    pub(super) fn is_number(&self) -> bool {
+        self.0.iter().all(|span| span.text.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
     /// Says every character that is not ASCII by its number, for terminals that show no other.
     pub(super) fn spell_out(&mut self) {
         for span in self.0.iter_mut().filter(|span| !span.text.is_ascii()) {

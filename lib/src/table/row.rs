@@ -342,13 +342,15 @@ impl Facts for Record {
             notes.space(1);
         };
         let state = self.field::<char>("state").ok().flatten();
+        // Of one that was to be ended, it is the last that is known of it, and no reproach.
+        let outcome = self.text("outcome");
         if self.is_dead() {
-            note(Tone::Bad, "zombie");
+            note(if outcome.is_some() { Tone::Faint } else { Tone::Bad }, "zombie");
         }
         if self.is("orphan") {
             note(Tone::Notice, "orphan");
         }
-        if matches!(state, Some('T' | 't')) {
+        if matches!(state, Some('T' | 't')) && outcome.is_none_or(|outcome| outcome == "survived") {
             note(Tone::Notice, "stopped");
         }
         match self.text("status").as_deref() {

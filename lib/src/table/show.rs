@@ -157,13 +157,13 @@ impl Table {
         }
         let natural = columns.len();
         let most = if kind == Kind::Other { usize::MAX } else { natural + MOST_FOUND };
-        for (name, _) in rows.iter().flat_map(|row| &row.cells) {
+        for (name, cell) in rows.iter().flat_map(|row| &row.cells) {
             let known = |spec: &super::row::Spec| spec.name == name;
             if columns.len() < most
                 && !kind.specs().iter().any(known)
                 && !columns.iter().any(|column| column.name == *name)
             {
-                columns.push(Column::found(name));
+                columns.push(Column::found(name, cell));
             }
         }
         let rest = if kind.flows() || rows.iter().any(|row| row.rest.width() > 0) { "COMMAND" } else { "" };
@@ -236,10 +236,10 @@ impl Table {
 }
 
 impl Column {
-    /// A column for a field that a tool has added, headed by its name without the unit.
-    fn found(name: &str) -> Self {
+    /// A column for a field that a tool has added, headed by its name without the unit. Numbers stand at its right.
+    fn found(name: &str, first: &Cell) -> Self {
         let bare = name.strip_suffix("_ms").or_else(|| name.strip_suffix("_bytes"));
-        let align = if bare.is_some() { Align::Right } else { Align::Left };
+        let align = if bare.is_some() || first.is_number() { Align::Right } else { Align::Left };
         let heading = if name == "evidence" { "why" } else { bare.unwrap_or(name) };
         let heading = heading.replace('_', " ").to_uppercase();
         Self { name: Cow::Owned(name.to_owned()), heading, align, rank: 7, width: 0 }

@@ -125,7 +125,7 @@ lock   no      -  -        \\e[2
 fn another_type_of_record_begins_another_table() {
     let (one, other) = (process(7, 0, "", "a"), r#"{"type":"summary","v":1,"count":3}"#);
     let text = shown(Shape::Table, PLAIN, &[&one, other]);
-    assert!(text.ends_with("a\n\nCOUNT\n3\n"), "{text}");
+    assert!(text.ends_with("a\n\nCOUNT\n    3\n"), "{text}");
 }
 
 #[test]
