@@ -67,6 +67,7 @@ const MODES: &[Mode] = &[
         storms::hopper,
         "a process that forks its successor and ends, --rate a second; --budget, --seconds",
     ),
+    ("tracer", holds::tracer, "PID: trace a process, which stops for it"),
     ("lock", holds::lock, "FILE: hold an exclusive lock on it"),
     ("listen", holds::listen, "[PORT]: listen on the loopback; the port is in the line"),
     ("under", holds::under, "-- COMMAND under limits: --nofile --fsize --uid --no-pidfd --ctty"),

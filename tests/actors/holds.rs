@@ -21,6 +21,15 @@ pub(crate) fn lock(cast: &Cast) -> Played {
     Life::begin(cast, cast.role("lock"), 0, "")?.live()
 }
 
+/// Traces a process, as a debugger does.
+pub(crate) fn tracer(cast: &Cast) -> Played {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(cast.number(0, 0)?)?);
+    sys::trace(pid)?;
+    // It has stopped when it can be waited for.
+    nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::__WALL))?;
+    Life::begin(cast, cast.role("tracer"), 0, "")?.live()
+}
+
 /// Listens on a port of the loopback, one that is free if none is given.
 pub(crate) fn listen(cast: &Cast) -> Played {
     let port = u16::try_from(cast.number(0, 0)?)?;

@@ -34,6 +34,13 @@ pub(crate) fn pidfd_open(pid: Pid) -> nix::Result<File> {
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
+/// Becomes the tracer of a process, which is stopped by it.
+pub(crate) fn trace(pid: Pid) -> nix::Result<()> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: this request takes the number alone; neither pointer is followed.
+    Errno::result(unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid.as_raw(), nothing, nothing) }).map(drop)
+}
+
 /// Ends the calling thread alone; the process lives on while others of its threads do.
 pub(crate) fn end_thread() {
     // SAFETY: the calling thread holds no lock. Its stack is never unwound and stays mapped with the

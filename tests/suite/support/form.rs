@@ -12,6 +12,18 @@ use super::Output;
 /// A field: its name, whether every record of the type has it, and what its value is.
 pub(crate) struct Field(&'static str, Need, fn(&Value) -> bool);
 
+impl Field {
+    /// A field that every record has.
+    pub(crate) const fn always(name: &'static str, is: fn(&Value) -> bool) -> Self {
+        Self(name, Always, is)
+    }
+
+    /// A field that may be absent.
+    pub(crate) const fn if_known(name: &'static str, is: fn(&Value) -> bool) -> Self {
+        Self(name, IfKnown, is)
+    }
+}
+
 /// Whether a field may be absent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -73,6 +85,14 @@ pub(crate) const TREE: &[Field] = &[
     Field("zombie", IfKnown, |v| v == true),
 ];
 
+/// What a record that was read from a snapshot brings along.
+pub(crate) const TREE_OF_A_SNAPSHOT: &[Field] = &[
+    Field("depth", IfKnown, Value::is_u64),
+    Field("root", IfKnown, Value::is_u64),
+    Field("orphan", IfKnown, |v| v == true),
+    Field("zombie", IfKnown, |v| v == true),
+];
+
 /// What `porphans` adds.
 pub(crate) const EVIDENCE: &[Field] = &[Field("evidence", Always, |v| {
     v.as_array().is_some_and(|all| {
@@ -91,8 +111,10 @@ pub(crate) const OUTCOME: &[Field] = &[
     Field("via", IfKnown, |v| is_word(v) || v.as_array().is_some_and(|all| all.iter().all(is_word))),
     Field("exit_status", IfKnown, |v| v.as_u64().is_some_and(|code| code < 256)),
     Field("exit_signal", IfKnown, is_word),
-    Field("wchan", IfKnown, is_word),
-    Field("reason", IfKnown, is_word),
+    Field("from", IfKnown, Value::is_u64),
+    Field("why", IfKnown, is_word),
+    Field("zombie", IfKnown, |v| v == true),
+    Field("wait_channel", IfKnown, is_word),
     Field("replaced_by", IfKnown, |v| v.is_array() || v.is_object()),
 ];
 
@@ -106,6 +128,7 @@ pub(crate) const OUTCOMES: &[&str] = &[
     "protected",
     "not-permitted",
     "survived",
+    "replaced",
 ];
 
 /// Records of the type `process`, with what a tool adds.

@@ -94,6 +94,13 @@ impl Id {
     }
 }
 
+/// The processor time that a process has used, in clock ticks.
+pub(crate) fn cpu_ticks(id: Id) -> Option<u64> {
+    let fields = stat_fields(id.pid)?;
+    id.handle()?;
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
 /// The living among some processes.
 pub(crate) fn living(ids: &[Id]) -> Vec<Id> {
     ids.iter().copied().filter(Id::alive).collect()
