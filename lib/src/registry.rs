@@ -192,6 +192,4 @@ fn read_in(folder: &Folder) -> Result<Document> {
 }
 
 #[cfg(test)]
-mod storm;
-#[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use procherd_tools::frame::Tool;
 use crate::support::{Scene, project, skip, sources};
 
 /// Tools whose page is still to be written. It must become empty.
-const PAGES_TO_COME: &[&str] = &["ptrack", "preap"];
+const PAGES_TO_COME: &[&str] = &[];
 
 /// The tools that have a page.
 fn documented() -> impl Iterator<Item = &'static Tool> {

@@ -177,7 +177,7 @@ fn orphans_of_a_project_are_ended_when_nobody_has_registered_them() {
     assert_eq!(summary(&plan)["ended"], summary(&done)["ended"]);
     orphan.assert_nobody_left();
     assert!(innocent.root().alive());
-    assert!(known.living().iter().all(|id| id.alive()) && !known.living().is_empty());
+    assert!(known.living().iter().all(crate::support::Id::alive) && !known.living().is_empty());
     // Without a selector, orphans are nobody's business here.
     assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["ended"], 0);
 }

@@ -1,5 +1,7 @@
 //! The registry as its callers see it: places, transactions, damage, claims.
 
+mod storm;
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::{Child, Command, Stdio};
 

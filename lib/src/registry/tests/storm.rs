@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid as RawPid;
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::id::{Identity, Pid};
 use crate::record::Record;
 use crate::source::Wants;
@@ -42,7 +42,9 @@ fn variable(name: &str) -> Option<String> {
 
 fn again(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "--ignored", "--nocapture", "-q"]).arg(format!("registry::storm::{test}"));
+    command
+        .args(["--exact", "--ignored", "--nocapture", "-q"])
+        .arg(format!("registry::tests::storm::{test}"));
     command
 }
 
