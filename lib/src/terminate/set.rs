@@ -102,7 +102,10 @@ impl<'a> Set<'a> {
     pub(super) fn take_roots(&mut self, roots: &[Root], table: &Table) -> Vec<Missing> {
         let mut missing = Vec::new();
         for root in roots {
-            self.cookies.extend(root.cookie.iter().map(|cookie| cookie.as_bytes().into()));
+            let place = self.setting.host.place();
+            if root.identity.standing(place, self.setting.host.has_pidfs()) == Standing::Here {
+                self.cookies.extend(root.cookie.iter().map(|cookie| cookie.as_bytes().into()));
+            }
             match handle::open(self.setting.host, self.setting.source, &root.identity) {
                 Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
                     Some(index) if table.get(index).is_zombie() => {
