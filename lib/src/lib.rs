@@ -44,4 +44,5 @@ pub mod sys;
 pub mod pipeline;
 pub mod registry;
 pub mod snapshot;
+pub mod spawn;
 pub mod terminate;

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "the one module that may call the kernel directly")]
 
+mod process;
+
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -9,6 +11,8 @@ use nix::errno::Errno;
 
 use crate::id::Pid;
 use crate::status::End;
+
+pub use process::{Side, close_on_exec_from, fork, keep_dead_children, leave, reset_signals};
 
 /// The file system type of pidfs, `PID_FS_MAGIC` of linux/magic.h (Linux 6.9).
 const PID_FS_MAGIC: i64 = 0x5049_4446;

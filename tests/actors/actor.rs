@@ -13,6 +13,7 @@
 //! take its terminal with it.
 
 mod cast;
+mod faults;
 mod holds;
 mod life;
 mod names;
@@ -70,6 +71,11 @@ const MODES: &[Mode] = &[
     ("tracer", holds::tracer, "PID: trace a process, which stops for it"),
     ("lock", holds::lock, "FILE: hold an exclusive lock on it"),
     ("listen", holds::listen, "[PORT]: listen on the loopback; the port is in the line"),
+    (
+        "kill-at",
+        faults::kill_at,
+        "N -- COMMAND: kill it in its Nth call, counted from the start or its fork (--forked), or kill that --child",
+    ),
     ("under", holds::under, "-- COMMAND under limits: --nofile --fsize --uid --no-pidfd --ctty"),
 ];
 

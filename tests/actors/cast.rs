@@ -80,6 +80,8 @@ pub(crate) struct Cast {
     pub(crate) uid: Option<u32>,
     pub(crate) no_pidfd: bool,
     pub(crate) ctty: bool,
+    pub(crate) child: bool,
+    pub(crate) forked: bool,
 }
 
 impl Cast {
@@ -147,6 +149,8 @@ impl Cast {
                 Long("uid") => cast.uid = Some(parser.value()?.parse()?),
                 Long("no-pidfd") => cast.no_pidfd = true,
                 Long("ctty") => cast.ctty = true,
+                Long("child") => cast.child = true,
+                Long("forked") => cast.forked = true,
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -171,7 +175,7 @@ impl Cast {
         let reaps = if mode == "zombie" { Reaps::Never } else { Reaps::AtOnce };
         Self {
             // It becomes its command, whose session is its own affair.
-            same_session: mode == "under",
+            same_session: mode == "under" || mode == "kill-at",
             mode,
             words,
             on_term,
@@ -203,12 +207,14 @@ impl Cast {
             uid: None,
             no_pidfd: false,
             ctty: false,
+            child: false,
+            forked: false,
         }
     }
 
     /// Tells whether the life line ends this actor: not where a clock or a command does.
     pub(crate) fn lives_by_pipe(&self) -> bool {
-        self.outlive.is_none() && self.mode != "under" && !self.until_command
+        self.outlive.is_none() && self.mode != "under" && self.mode != "kill-at" && !self.until_command
     }
 
     /// How long to wait before dead children are looked for, where that is done by the clock.

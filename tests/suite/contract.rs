@@ -50,6 +50,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pkill-tree", pkill_tree),
     ("ptrack", ptrack),
     ("preap", preap),
+    ("pspawn", pspawn),
 ];
 
 fn pstree_json(scene: &Scene) -> Streams {
@@ -152,6 +153,20 @@ fn preap(scene: &Scene) -> Streams {
         run("preap", &["--pidfiles", &files, "--remove", "--nudge"]),
     ];
     (outputs, &["finding", "outcome", "process", "service", "session", "summary"])
+}
+
+fn pspawn(scene: &Scene) -> Streams {
+    let log = scene.home().join("log").display().to_string();
+    let command = |name: &str, options: &[&str]| {
+        scene.tool("pspawn").arg(name).args(options).args(["--", "sleep", "60"]).run()
+    };
+    let outputs = vec![
+        command("api", &["--log", &log, "--pidfile", &format!("{log}.pid")]),
+        command("api", &["--ensure"]),
+        command("worker", &["--project", &scene.home().display().to_string()]),
+        command("plan", &["--dry-run"]),
+    ];
+    (outputs, &["service"])
 }
 
 #[test]

@@ -35,6 +35,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),
+    ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),
 ];
 
 /// The tools that can read records, with the words that make them do it.

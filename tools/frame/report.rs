@@ -20,6 +20,8 @@ pub enum Exit {
     Misuse,
     /// 3: something failed and was reported.
     Failed,
+    /// Of a tool that runs a command: the command's own code, or 125 to 127 where it could not be run.
+    Command(u8),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Misuse => 2,
             Self::Failed => 3,
             Self::TimedOut => 124,
+            Self::Command(code) => code,
         }
     }
 

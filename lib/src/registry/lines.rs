@@ -14,7 +14,7 @@ use crate::record::{Line, Record};
 use crate::text;
 
 /// Fields of an entry that have another name in a record, or are told by other fields.
-const TRANSLATED: [&str; 20] = [
+const TRANSLATED: [&str; 22] = [
     "pid",
     "script",
     "type",
@@ -33,6 +33,8 @@ const TRANSLATED: [&str; 20] = [
     "owner",
     "tree",
     "cookie",
+    "log",
+    "pidfile",
     "restarts",
     "beat",
 ];
@@ -41,7 +43,7 @@ const TRANSLATED: [&str; 20] = [
 type Promise = fn(&str) -> bool;
 
 /// Fields of an entry that a record shows as they are.
-const SHOWN: [(&str, Promise); 10] = [
+const SHOWN: [(&str, Promise); 12] = [
     ("command", is_list),
     ("cwd", is_text),
     ("pgid", is_number),
@@ -51,6 +53,8 @@ const SHOWN: [(&str, Promise); 10] = [
     ("tree", is_list),
     ("metadata", is_object),
     ("cookie", is_text),
+    ("log", is_text),
+    ("pidfile", is_text),
     ("restarts", is_number),
 ];
 

@@ -1,0 +1,487 @@
+//! Starting services: at most one of a name, registered before it runs, and never half.
+//!
+//! # How a service starts
+//!
+//! | the spawner                                           | its child                                                  |
+//! |-------------------------------------------------------|------------------------------------------------------------|
+//! | forks                                                 | session, folder, descriptors, signals; then waits          |
+//! | locks the registry, claims the name *for the child*   |                                                            |
+//! | writes the registry, gives the lock back              |                                                            |
+//! | writes the pid file                                   |                                                            |
+//! | says go, and the mark of the spawn (`PROCHERD_ID`)    | opens the log, becomes the command                         |
+//! | reads the child's report up to its end                | the exec closes the report: nothing to say means it worked |
+//!
+//! Nobody forks while the lock is held. The child keeps its number and its inode over the exec, so what was registered is
+//! what runs.
+//!
+//! # What a death in between leaves
+//!
+//! The word to go comes through a pipe whose only writer is the spawner. So:
+//!
+//! - *The spawner dies before it has said go*, however it dies and whether or not it had registered the child: the child
+//!   reads the end of the pipe. It takes back the entry and the pid file that name it, if there are any, and exits. The
+//!   command has not run, and the registry names nobody.
+//! - *The spawner dies after that*: the child is registered and runs. Should its exec fail, it takes back its own entry.
+//! - *The child dies before the exec*: the spawner cannot say go, or its report ends early. The spawner takes back the entry.
+//! - *Both die in the same instant* between the claim and the exec: the entry stays, and names a dead process. Everybody
+//!   judges it dead by its identity; the next claim replaces it, and `preap` drops it.
+//!
+//! Between the claim and the exec, some milliseconds, the entry names a process that lives and is not the command yet.
+//! [`Starter::settled`] waits until it is, for those who found the name taken and want to rely on it.
+//!
+//! With [`Starter::become_command`] the process registers itself and becomes the command. Killed between the two, it leaves an entry
+//! of a dead process, as above.
+
+mod child;
+mod environment;
+mod log;
+mod pidfile;
+mod program;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
+use nix::unistd::pipe2;
+
+use crate::error::{Error, Kind, Result};
+use crate::evidence::Registered;
+use crate::handle::{self, Handle, Look};
+use crate::host::{Host, boot_ms, unix_ms};
+use crate::id::{Identity, Pid};
+use crate::record::Process;
+use crate::registry::{self, Choice, Claim, Document, Entry, Known, Registry, Service, Verdict};
+use crate::select;
+use crate::source::{Source, Wants};
+use crate::sys::{self, Side};
+use crate::terminate::{self, Observer, Options, Root, Setting, Summary, Via};
+use crate::text::{Text, visible};
+
+pub use environment::Environment;
+pub use log::Log;
+pub use program::Cannot;
+
+/// What is to be started, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The name of the service.
+    pub name: String,
+    /// Whose it is to be.
+    pub choice: Choice,
+    /// The program and its arguments: the definition of the service.
+    pub command: Vec<OsString>,
+    /// The folder to run in, absolute.
+    pub cwd: PathBuf,
+    /// The whole environment, without the marks of the spawn.
+    pub environment: Environment,
+    /// Where its output goes.
+    pub output: Output,
+    /// A file that gets its number before it runs.
+    pub pidfile: Option<PathBuf>,
+    /// Whether another command line, or a process that runs, may be replaced.
+    pub replace: bool,
+    /// Fields to keep with the entry.
+    pub notes: Vec<(&'static str, serde_json::Value)>,
+}
+
+/// Where the output of a service goes.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To where that of the caller goes.
+    Inherited,
+    /// Nowhere.
+    Nowhere,
+    /// To the end of a file.
+    Log(Log),
+}
+
+/// Why nothing was started.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The name belongs to a service that runs, or of which nobody can say from here whether it does.
+    Taken(Box<Holder>),
+    /// The name is registered with another command line.
+    Different(Box<Holder>),
+    /// The command cannot be run.
+    Command(Cannot),
+    /// Something else failed.
+    Failed(Error),
+}
+
+/// Who has a name.
+#[derive(Debug)]
+pub struct Holder {
+    /// The entry.
+    pub service: Service,
+    /// Whether its process lives.
+    pub verdict: Verdict,
+}
+
+impl Holder {
+    fn boxed(service: Service, verdict: Verdict) -> Box<Self> {
+        Box::new(Self { service, verdict })
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Cannot> for Refusal {
+    fn from(cannot: Cannot) -> Self {
+        Self::Command(cannot)
+    }
+}
+
+/// A name that is to be had.
+#[derive(Debug)]
+pub struct Free {
+    /// What would be registered, without a process.
+    pub service: Service,
+    /// What its last holder, who is dead, has left in the registry.
+    pub before: Option<Service>,
+}
+
+/// A service that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its entry.
+    pub service: Service,
+    /// Its process.
+    pub identity: Identity,
+    /// The process, held.
+    pub handle: Handle,
+}
+
+/// Starts services of one registry.
+pub struct Starter<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// The live process table.
+    pub source: &'a Source,
+    /// The registry.
+    pub registry: &'a Registry,
+    open_files: Option<rlim_t>,
+}
+
+/// How long [`Starter::settled`] waits for a process to become its command.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+impl<'a> Starter<'a> {
+    /// Prepares to start services. To be made before anything raises the limit of open files, which a service must not inherit.
+    pub fn new(host: &'a Host, source: &'a Source, registry: &'a Registry) -> Self {
+        let open_files = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
+        Self { host, source, registry, open_files }
+    }
+
+    /// Looks whether the order could be carried out, without the lock and without forking.
+    ///
+    /// What it finds can have changed a moment later; [`Self::start`] decides.
+    pub fn look(&self, order: &Order) -> std::result::Result<Free, Refusal> {
+        check_name(&order.name)?;
+        program::find(order)?;
+        let document = self.registry.read()?;
+        let before = self.ask(&document, order)?;
+        Ok(Free { service: self.entry(&document, order, None)?, before })
+    }
+
+    /// Starts a service. See the description of the module for what happens when somebody is killed meanwhile.
+    pub fn start(&self, order: &Order) -> std::result::Result<Started, Refusal> {
+        check_name(&order.name)?;
+        let program = program::find(order)?;
+        let failed = |errno: Errno| Error::system("start service", &order.name, errno);
+        sys::keep_dead_children();
+        let (gate, mut go) = pipe(failed)?;
+        let (mut report, tell) = pipe(failed)?;
+        let pid = match sys::fork().map_err(failed)? {
+            Side::Child => {
+                drop((go, report));
+                child::live(self, order, &program, gate, tell)
+            }
+            Side::Parent(pid) => pid,
+        };
+        drop((gate, tell));
+        let claimed = self.look_at_child(pid, &order.name).and_then(|process| {
+            let identity = process.identity(self.host.place());
+            let handle = hold(self.host, self.source, &identity)?;
+            let service = self.claim(order, &process)?;
+            Ok((service, identity, handle))
+        });
+        let (service, identity, handle) = match claimed {
+            Ok(claimed) => claimed,
+            Err(refusal) => {
+                // The end of the pipe is the word that it is not to go.
+                drop(go);
+                reap(pid);
+                return Err(refusal);
+            }
+        };
+        let started = Started { service, identity, handle };
+        let word = started.service.cookie().unwrap_or_default();
+        let told = pidfile::write(order.pidfile.as_deref(), pid)
+            .and_then(|()| go.write_all(word.as_bytes()).map_err(|_| killed_early(&order.name)));
+        drop(go);
+        let mut said = Vec::new();
+        let heard = report.read_to_end(&mut said);
+        let outcome = match (told, child::Failure::read(&said)) {
+            (Err(error), _) => Err(Refusal::Failed(error)),
+            (Ok(()), Some(failure)) => Err(failure.refusal(order, &program)),
+            (Ok(()), None) => match heard {
+                Ok(_) => return Ok(started),
+                Err(error) => Err(Error::system("start service", &order.name, error).into()),
+            },
+        };
+        reap(pid);
+        self.withdraw(order, &started.identity)?;
+        outcome
+    }
+
+    /// Registers the calling process and becomes the command. Returns only when that is refused or has failed.
+    pub fn become_command(&self, order: &Order) -> Refusal {
+        let program =
+            match check_name(&order.name).map_err(Refusal::Failed).and_then(|()| Ok(program::find(order)?)) {
+                Ok(program) => program,
+                Err(refusal) => return refusal,
+            };
+        let process = match self.look_at_child(Pid::this(), &order.name) {
+            Ok(process) => process,
+            Err(refusal) => return refusal,
+        };
+        let service = match self.claim(order, &process) {
+            Ok(service) => service,
+            Err(refusal) => return refusal,
+        };
+        let refusal = match pidfile::write(order.pidfile.as_deref(), process.pid) {
+            Ok(()) => child::become_in_place(self, order, &program, &service).refusal(order, &program),
+            Err(error) => error.into(),
+        };
+        if let Err(error) = self.withdraw(order, &process.identity(self.host.place())) {
+            return error.into();
+        }
+        refusal
+    }
+
+    /// Claims the name for a process within one transaction.
+    fn claim(&self, order: &Order, process: &Process) -> std::result::Result<Service, Refusal> {
+        self.registry.change(|document| {
+            match self.ask(document, order) {
+                Ok(_) => {}
+                Err(Refusal::Failed(error)) => return Err(error),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            let service = self.entry(document, order, Some(process))?;
+            document.insert(&service);
+            Ok(Ok(service))
+        })?
+    }
+
+    /// Decides whether the name is to be had. Gives what a dead holder left.
+    fn ask(&self, document: &Document, order: &Order) -> std::result::Result<Option<Service>, Refusal> {
+        let scope = order.choice.for_new(document)?;
+        let defines_another = |service: &Service| {
+            let words = service.command();
+            words.is_some_and(|words| {
+                !words.iter().map(Text::bytes).eq(order.command.iter().map(|word| word.as_bytes()))
+            })
+        };
+        match registry::claim(document, self.host, self.source, &scope, &order.name)? {
+            Claim::Free(None) => Ok(None),
+            Claim::Free(Some(old)) => {
+                // Only what was started here is a definition; another entry shows what a process happened to be called.
+                if old.cookie().is_some() && !order.replace && defines_another(&old) {
+                    let verdict = registry::judge(self.host, self.source, &old);
+                    return Err(Refusal::Different(Holder::boxed(old, verdict)));
+                }
+                Ok(Some(old))
+            }
+            Claim::Held(service, verdict) if !order.replace && defines_another(&service) => {
+                Err(Refusal::Different(Holder::boxed(*service, verdict)))
+            }
+            Claim::Held(service, verdict) => Err(Refusal::Taken(Holder::boxed(*service, verdict))),
+        }
+    }
+
+    /// The entry that an order makes, of a process that is about to become the command, or of none yet.
+    fn entry(&self, document: &Document, order: &Order, process: Option<&Process>) -> Result<Service> {
+        let mut service = Service::new(order.choice.for_new(document)?, &order.name);
+        if let Some(process) = process {
+            self.name_process(&mut service, process);
+        }
+        let words: Vec<Text> = order.command.iter().map(|word| Text::from(word.as_bytes())).collect();
+        let line: Vec<String> = words.iter().map(|word| visible(word.bytes())).collect();
+        service.set("script", &line.join(" "));
+        service.set("command", &words);
+        service.set("cwd", &Text::from(order.cwd.as_os_str().as_bytes()));
+        if service.session().is_none()
+            && let Some(id) = order.environment.get("PROCHERD_SESSION").and_then(OsStr::to_str)
+            && document.session(id).is_ok_and(|session| session.is_some())
+        {
+            service.set("sessionId", id);
+        }
+        let log = if let Output::Log(log) = &order.output { Some(&log.path) } else { None };
+        for (field, path) in [("pidfile", order.pidfile.as_ref()), ("log", log)] {
+            if let Some(path) = path {
+                service.set(field, &Text::from(path.as_os_str().as_bytes()));
+            }
+        }
+        for (name, value) in &order.notes {
+            service.set(name, value);
+        }
+        Ok(service)
+    }
+
+    fn name_process(&self, service: &mut Service, process: &Process) {
+        let place = self.host.place();
+        let identity = process.identity(place);
+        service.set_process(&identity, self.host.view(std::iter::empty()).started_ms(process));
+        // A child leads the session and the group that it makes for itself.
+        let own = Pid::this() == process.pid;
+        service.set("pgid", &if own { process.pgid } else { process.pid.get() });
+        service.set("sid", &if own { process.sid } else { process.pid.get() });
+        let identities = Wants { identity: true, ..Wants::default() };
+        if let Some(parent) = Pid::new(process.ppid)
+            && let Ok(Some(parent)) = self.source.reader(identities).read(parent)
+        {
+            service.set_parent(&parent.identity(place));
+        }
+        service.set("cookie", &cookie(&identity));
+        service.set_beat(place.boot, boot_ms(), unix_ms());
+    }
+
+    fn look_at_child(&self, pid: Pid, name: &str) -> std::result::Result<Process, Refusal> {
+        let wants = Wants { identity: true, ..Wants::default() };
+        Ok(self.source.reader(wants).read(pid)?.ok_or_else(|| killed_early(name))?)
+    }
+
+    /// Takes back the entry and the pid file of a process that is not to run. Tells whether there was an entry.
+    pub fn withdraw(&self, order: &Order, identity: &Identity) -> Result<bool> {
+        pidfile::remove(order.pidfile.as_deref(), identity.pid);
+        self.forget(&order.name, identity)
+    }
+
+    /// Takes the entry of a process away, in whichever scope it stands. Tells whether there was one.
+    pub fn forget(&self, name: &str, identity: &Identity) -> Result<bool> {
+        let names_it = |entry: &Entry<'_>| {
+            let names = |service: Service| service.identity().is_ok_and(|id| id.same_as(identity));
+            entry.name == name && entry.service().is_ok_and(names)
+        };
+        // Nobody else writes an entry of this process, so a look without the lock says whether there is one.
+        if !self.registry.read()?.services().any(|entry| names_it(&entry)) {
+            return Ok(false);
+        }
+        self.registry.change(|document| Ok(document.remove_all(names_it) > 0))
+    }
+
+    /// Waits until the process of a service is its command, or has ended. False: it has ended, or its entry is gone.
+    ///
+    /// A process that was registered and has not called exec yet lacks the mark. One that hides its environment is
+    /// taken for settled after a while.
+    pub fn settled(&self, service: &Service, identity: &Identity) -> bool {
+        let Some(cookie) = service.cookie() else { return true };
+        let end = Instant::now() + SETTLES_WITHIN;
+        loop {
+            let Look::Found(handle) = handle::open(self.host, self.source, identity) else { return false };
+            let environ = self.source.environ(identity.pid);
+            let marked = environ
+                .is_ok_and(|environ| select::variable(&environ, "PROCHERD_ID") == Some(cookie.as_bytes()));
+            if handle.has_ended() {
+                return false;
+            }
+            if marked || Instant::now() >= end {
+                return true;
+            }
+            // The exec is some microseconds away, and nothing announces it; the end would be seen at once.
+            if ended_within(&handle, Duration::from_millis(2)) {
+                return false;
+            }
+        }
+    }
+
+    /// Ends a service with all that it has started. Its entry stays; a dead one leads to what it has left behind.
+    pub fn end(&self, service: &Service, options: &Options, observer: &mut dyn Observer) -> Result<Summary> {
+        let registered = match self.registry.read() {
+            Ok(document) => Known::of(&document, self.host, self.source).registered(),
+            Err(_) => Registered::default(),
+        };
+        let setting = Setting { host: self.host, source: self.source, registered: &registered };
+        let number = |name| service.record().field::<u32>(name).ok().flatten();
+        let mut roots = vec![Root {
+            identity: service.identity()?,
+            sid: number("sid"),
+            pgid: number("pgid"),
+            cookie: service.cookie(),
+            via: Via::Named,
+        }];
+        let member = |identity| Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree };
+        roots.extend(service.tree().into_iter().map(member));
+        terminate::run(setting, &roots, options, observer)
+    }
+}
+
+/// The mark of a spawn: the run of the kernel, and the root of the spawn by number and inode, or start.
+///
+/// No two spawns have the same one, and it says which process carries it first.
+fn cookie(identity: &Identity) -> String {
+    let boot: String =
+        identity.boot.map(|boot| boot.to_string().chars().take(8).collect()).unwrap_or_default();
+    let which = identity.inode.or(identity.start_ticks).unwrap_or(0);
+    format!("{boot}-{}-{which}", identity.pid)
+}
+
+/// Checks that a name can be a service's: not empty, no control characters, and neither a dash nor a number, which mean
+/// something else where services are named.
+pub fn check_name(name: &str) -> Result<()> {
+    let why = match name {
+        "" => "empty",
+        _ if name.starts_with('-') => "it begins with a dash",
+        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => "a number means a process",
+        _ if name.chars().any(char::is_control) => "it has control characters",
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Invalid, "use service name", format_args!("'{name}'"), why))
+}
+
+/// Waits for the end of a process, at most so long. Tells whether it has ended.
+pub fn ended_within(handle: &Handle, at_most: Duration) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+    if let Some(pidfd) = handle.pidfd() {
+        return poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0);
+    }
+    let _ = poll(&mut [], timeout);
+    handle.has_ended()
+}
+
+fn killed_early(name: &str) -> Error {
+    Error::new(Kind::System, "start service", name, "its process was killed before it ran")
+}
+
+fn pipe(failed: impl Fn(Errno) -> Error) -> Result<(std::fs::File, std::fs::File)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+    Ok((read.into(), write.into()))
+}
+
+fn hold(host: &Host, source: &Source, identity: &Identity) -> Result<Handle> {
+    match handle::open(host, source, identity) {
+        Look::Found(handle) => Ok(handle),
+        other => {
+            let why = format!("its process cannot be held ({other:?})");
+            Err(Error::new(Kind::System, "start service", identity, why))
+        }
+    }
+}
+
+fn reap(pid: Pid) {
+    let pid = nix::unistd::Pid::from_raw(pid.raw());
+    while nix::sys::wait::waitpid(pid, None) == Err(Errno::EINTR) {}
+}
+
+#[cfg(test)]
+mod tests;

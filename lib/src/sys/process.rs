@@ -1,0 +1,98 @@
+//! Making processes: fork, and what a child must do before it becomes another program.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::linux::fs::MetadataExt as _;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::id::Pid;
+
+/// Who one is after a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was there before, and the number of the child.
+    Parent(Pid),
+    /// The new one.
+    Child,
+}
+
+/// Forks, if this process has one thread only; `EBUSY` otherwise.
+///
+/// In the child of a process with several threads no lock may be taken and no memory be allocated: what the other threads
+/// held at that moment stays held for ever.
+pub fn fork() -> Result<Side, Errno> {
+    // The folder has two links of its own, and one for each thread.
+    let links = std::fs::metadata("/proc/self/task").map(|facts| facts.st_nlink());
+    if links.is_ok_and(|links| links > 3) {
+        return Err(Errno::EBUSY);
+    }
+    // SAFETY: there is no other thread, so the child may go on with everything, memory allocation included.
+    let pid = Errno::result(unsafe { libc::fork() })?;
+    match u32::try_from(pid).ok().and_then(Pid::new) {
+        Some(child) => Ok(Side::Parent(child)),
+        None => Ok(Side::Child),
+    }
+}
+
+/// Ends this process at once: nothing is flushed, no destructor runs. For children that share all that with their parent.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: the call takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Gives every signal its default action, and blocks none.
+///
+/// An ignored or blocked signal stays so over exec; a program that starts with TERM ignored cannot be asked to end.
+pub fn reset_signals() {
+    const LAST: i32 = 64;
+    // The C library keeps two signals for itself and refuses to touch them, also where the caller ignores them. So the
+    // kernel is asked; its own `struct sigaction`, all zero, is the default action whatever the order of its fields.
+    let action = [0_u64; 8];
+    let before: *mut libc::c_void = std::ptr::null_mut();
+    for signal in 1..=LAST {
+        // SAFETY: the kernel reads less than these 64 bytes, and writes nothing. KILL and STOP are refused, which changes
+        // nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), before, 8) };
+    }
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Gives SIGCHLD its default action: were it ignored, dead children would be gone before anybody could ask about them.
+pub fn keep_dead_children() {
+    // SAFETY: the default action refers to no memory of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Lets an exec close all descriptors from a number on (`close_range(2)`, Linux 5.11, else one by one).
+pub fn close_on_exec_from(first: RawFd) {
+    /// `CLOSE_RANGE_CLOEXEC` of linux/close_range.h.
+    const CLOEXEC: libc::c_uint = 4;
+    // SAFETY: the call takes three numbers; it sets a flag and closes nothing.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) };
+    if done == 0 {
+        return;
+    }
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
+    for number in numbers.filter(|number| *number >= first) {
+        // SAFETY: only a flag of the descriptor is changed; where it is closed by now, the call fails.
+        let fd = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_several_threads_does_not_fork() {
+        // The test harness runs each test in a thread beside its main one.
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        assert_eq!(fork(), Err(Errno::EBUSY));
+        drop(end);
+        let _ = other.join();
+    }
+}
