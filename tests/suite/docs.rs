@@ -172,6 +172,13 @@ struct Block {
     run: bool,
 }
 
+impl Block {
+    fn add(&mut self, line: &str) {
+        self.script.push_str(line);
+        self.script.push('\n');
+    }
+}
+
 /// The blocks between ```sh and ``` of a Markdown text.
 fn blocks_of_markdown(file: &str) -> Vec<Block> {
     let mut found = Vec::new();
@@ -188,7 +195,7 @@ fn blocks_of_markdown(file: &str) -> Vec<Block> {
                 found.extend(open.take());
                 run = false;
             }
-            (Some(block), line) => block.script += &format!("{line}\n"),
+            (Some(block), line) => block.add(line),
         }
     }
     assert!(open.is_none(), "{file}: a block does not end");
@@ -213,7 +220,7 @@ fn blocks_of_page(name: &str, section: &str, page: &str) -> Vec<Block> {
             }
             (Some(block), line) => {
                 let plain = line.replace("\\e", "\\").replace("\\(aq", "'").replace("\\&", "");
-                block.script += &format!("{plain}\n");
+                block.add(&plain);
             }
             (None, _) => {}
         }
@@ -248,7 +255,6 @@ fn commands_of(script: &str) -> Vec<Vec<String>> {
     while let Some(letter) = letters.next() {
         match (quote, letter) {
             (Some(open), _) if letter == open => quote = None,
-            (Some(_), _) => word.get_or_insert_default().push(letter),
             (None, '\'' | '"') => {
                 quote = Some(letter);
                 word.get_or_insert_default();
@@ -275,7 +281,7 @@ fn commands_of(script: &str) -> Vec<Vec<String>> {
                 commands.last_mut().expect("one").extend(word.take());
                 commands.push(Vec::new());
             }
-            (None, _) => word.get_or_insert_default().push(letter),
+            _ => word.get_or_insert_default().push(letter),
         }
     }
     commands.last_mut().expect("one").extend(word.take());
