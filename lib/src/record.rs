@@ -23,12 +23,17 @@ pub const VERSION: u32 = 1;
 /// How deeply a record may nest. Deeper input is refused before anything is made of it.
 pub const MAX_DEPTH: usize = 128;
 
+/// How many fields a record may have. A tool looks fields up one after the other, so more would cost time that grows
+/// with their square.
+pub const MAX_FIELDS: usize = 4096;
+
 /// One JSON object: its fields in order, their values as they were written.
 #[derive(Clone, Debug, Default)]
 pub struct Record(Vec<(Box<str>, Box<RawValue>)>);
 
 impl Record {
-    /// Reads one object from a line. Refused are: other JSON values, a field given twice, nesting over [`MAX_DEPTH`].
+    /// Reads one object from a line. Refused are: other JSON values, a field given twice, nesting over [`MAX_DEPTH`],
+    /// more than [`MAX_FIELDS`] fields.
     pub fn parse(line: &[u8]) -> Result<Self> {
         let bad = |why: String| Error::new(Kind::Invalid, "read record", "", why);
         if !nests_within(line, MAX_DEPTH) {
@@ -129,6 +134,9 @@ impl<'de> Deserialize<'de> for Record {
                 while let Some((key, value)) = map.next_entry::<Box<str>, Box<RawValue>>()? {
                     if record.get(&key).is_some() {
                         return Err(serde::de::Error::custom(format_args!("field '{key}' is given twice")));
+                    }
+                    if record.0.len() == MAX_FIELDS {
+                        return Err(serde::de::Error::custom(format_args!("more than {MAX_FIELDS} fields")));
                     }
                     record.0.push((key, value));
                 }

@@ -29,6 +29,7 @@ enum { MARK = 8, DIGITS = 7, FAN = 8 };
 static char *title;	/* the last argument, in the memory that the kernel shows as our command line */
 static const char *shape;
 static int count, polite, announce;
+static char **arguments;
 
 static void die(const char *what)
 {
@@ -57,6 +58,20 @@ static void stay(void)
 		pause();
 }
 
+/*
+ * Executes ourselves as member `number`. Memory that was forked again and again, thousands of generations deep, makes
+ * every fork and exit slow; no real chain of processes does that.
+ */
+static void begin_anew(int number)
+{
+	char text[40];
+
+	snprintf(text, sizeof text, "%d %d", number, announce);
+	setenv("CROWD_MEMBER", text, 1);
+	execv("/proc/self/exe", arguments);
+	die("exec");
+}
+
 /* Becomes member `number`: makes the children that the shape asks for, announces itself and stays. */
 static void member(int number)
 {
@@ -71,6 +86,7 @@ static void member(int number)
 		else
 			first = 1, last = number == 0 ? count - 1 : 0;
 		int child = -1;
+
 		for (int next = first; next <= last && next < count; next++) {
 			pid_t pid = fork();
 			if (pid < 0)
@@ -83,6 +99,8 @@ static void member(int number)
 		if (child < 0)
 			stay();
 		number = child;
+		if (!strcmp(shape, "chain"))
+			begin_anew(number);
 	}
 }
 
@@ -130,11 +148,16 @@ int main(int argc, char **argv)
 	int orphans = atoi(argv[3]);
 	polite = atoi(argv[4]);
 	title = argv[argc - 1];
-	if (pipe2(ready, O_CLOEXEC) || pipe2(life, O_CLOEXEC))
+	arguments = argv;
+	int number;
+	if (getenv("CROWD_MEMBER") && sscanf(getenv("CROWD_MEMBER"), "%d %d", &number, &announce) == 2)
+		member(number);
+	if (pipe(ready) || pipe(life))
 		die("pipe");
 	announce = ready[1];
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal(SIGCHLD, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 
 	pid_t root = fork();
 	if (root < 0)
@@ -144,6 +167,7 @@ int main(int argc, char **argv)
 		close(life[0]);
 		close(0);
 		close(1);
+		signal(SIGINT, SIG_DFL);
 		setpgid(0, 0);
 		enter(argv[5]);
 		member(0);

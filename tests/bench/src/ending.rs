@@ -11,8 +11,8 @@ use crate::tools::{Tools, peer};
 
 /// A way to end a tree.
 enum Way {
-    /// A command that gets the root as its last argument.
-    Root(PathBuf),
+    /// A program with options, which gets the root as its operand.
+    Root(PathBuf, &'static [&'static str]),
     /// `pkill -f` with the mark that all members carry.
     Pattern,
     /// One write into the members' cgroup.
@@ -24,19 +24,23 @@ pub(crate) fn tree(tools: &Tools, shape: &str, count: usize, report: &mut Report
     report::title(&format!("end a tree: {shape}, {count} processes that end at SIGTERM"));
     let cgroup = Cgroup::make();
     let (sweep, limit) = ("floor: scan once, pidfd", "cgroup.kill");
-    let mut ways = vec![(sweep.to_owned(), Way::Root(tools.helper("sweep")))];
-    ways.extend(tools.ours("pkill-tree").map(|path| ("pkill-tree".to_owned(), Way::Root(path))));
+    let mut ways = vec![(sweep.to_owned(), Way::Root(tools.helper("sweep"), &[]))];
+    ways.extend(
+        tools.ours("pkill-tree").map(|path| ("pkill-tree".to_owned(), Way::Root(path, &["--quiet"]))),
+    );
     ways.extend(peer("pkill").map(|_| ("pkill -f".to_owned(), Way::Pattern)));
     match &cgroup {
         Some(_) => ways.push((limit.to_owned(), Way::Cgroup)),
         None => report::skipped(limit, "no cgroup v2 that we may write"),
     }
     let folder = cgroup.as_ref().map(|cgroup| cgroup.0.as_path());
-    let rounds = Rounds::play(&mut ways, 7, |way| {
+    let rounds = Rounds::play(&mut ways, 5, |way| {
         let crowd = Crowd::gather(tools, Plan { shape, count, orphans: 0, polite: true, cgroup: folder })?;
         let begin = now();
         let mut cost = match way {
-            Way::Root(program) => cost::run(Command::new(program).arg(crowd.root().to_string()), &[0])?,
+            Way::Root(program, options) => {
+                cost::run(Command::new(program).args(*options).arg(crowd.root().to_string()), &[0])?
+            }
             Way::Pattern => cost::run(Command::new("pkill").args(["-f", MARK]), &[0])?,
             Way::Cgroup => cgroup.as_ref().map_or(Ok(Cost::default()), Cgroup::kill)?,
         };
@@ -61,7 +65,7 @@ pub(crate) fn patience(tools: &Tools, report: &mut Report) -> Result<(), String>
         let plan = Plan { shape: "wide", count: 100, orphans: 0, polite: false, cgroup: None };
         let crowd = Crowd::gather(tools, plan)?;
         let root = crowd.root().to_string();
-        let cost = cost::run(Command::new(program).args(["--grace", "3s", &root]), &[0])?;
+        let cost = cost::run(Command::new(program).args(["--quiet", "--grace", "3s", &root]), &[0])?;
         crowd.gone()?;
         Ok(cost)
     })?;
