@@ -248,8 +248,7 @@ fn write(scene: &Scene, step: Step, starts: &Starts, out: &mut Vec<u8>) {
     if starts.by_number.contains(&index) {
         sheet.field("identified_by", "pid");
     }
-    let registered = scene.registered.nearest(index, table).is_some();
-    scene.add_membership(index, &mut sheet);
+    let registered = scene.add_membership(index, &mut sheet);
     sheet.field("depth", &step.depth).field("root", &table.get(step.root).pid);
     let owner_dead = || scene.registered.of(process, table).and_then(evidence::of_registration).is_some();
     let certain = |piece: &Evidence| piece.strength == Strength::Certain;

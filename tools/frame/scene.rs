@@ -168,14 +168,16 @@ impl Scene {
         Ok(())
     }
 
-    /// Adds to a record what the registry knows of its process: service, scope, project, session.
-    pub fn add_membership(&self, index: Index, sheet: &mut Sheet<'_>) {
-        let Some(entry) = self.registered.nearest(index, &self.table) else { return };
+    /// Adds to a record what the registry knows of its process: service, scope, project, session. Tells whether it knows
+    /// anything.
+    pub fn add_membership(&self, index: Index, sheet: &mut Sheet<'_>) -> bool {
+        let Some(entry) = self.registered.nearest(index, &self.table) else { return false };
         sheet
             .known("service", entry.service.as_ref())
             .field("scope", entry.scope)
             .known("project", entry.project.as_ref())
             .known("session", entry.session.as_ref());
+        true
     }
 
     /// Begins the record of a process: its facts now, or the record that was saved of it.
