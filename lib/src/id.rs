@@ -211,7 +211,7 @@ pub enum Source {
 pub struct Identity {
     /// The number in its pid namespace.
     pub pid: Pid,
-    /// The inode of its pidfd in pidfs: never given twice within a boot (Linux 6.9).
+    /// The inode of its pidfd in pidfs: never given twice within a boot (Linux 6.9). No process has 0.
     pub inode: Option<u64>,
     /// Its start, in clock ticks after boot (proc_pid_stat(5) field 22).
     pub start_ticks: Option<u64>,
@@ -335,8 +335,8 @@ impl FromStr for Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.inode {
-            Some(inode) => write!(f, "{}:{inode}", self.pid),
-            None => self.pid.fmt(f),
+            Some(inode) if inode > 0 => write!(f, "{}:{inode}", self.pid),
+            _ => self.pid.fmt(f),
         }
     }
 }

@@ -190,7 +190,7 @@ impl Observer for Ending {
             }
             let mut line = Line::new(out, "outcome");
             line.field("pid", &identity.pid)
-                .known("pidfd_inode", identity.inode.as_ref())
+                .known("pidfd_inode", identity.inode.filter(|inode| *inode > 0).as_ref())
                 .known("start_ticks", identity.start_ticks.as_ref())
                 .known("boot_id", identity.boot.as_ref())
                 .known("pid_ns", identity.pid_ns.as_ref())

@@ -3,11 +3,12 @@
 use std::io::{BufReader, IsTerminal as _, StdinLock};
 
 use procherd::error::{Error, Kind, Result};
+use procherd::handle::{self, Look};
 use procherd::host::Host;
-use procherd::id::Identity;
+use procherd::id::{Identity, Source as IdSource};
 use procherd::record::Record;
 use procherd::registry::{self, Choice, Verdict};
-use procherd::source::Source;
+use procherd::source::{Source, Wants};
 use procherd::stream::{Item, Reader};
 
 use super::args::RegistryArgs;
@@ -89,21 +90,46 @@ pub struct Asked {
     pub record: Option<Record>,
 }
 
-/// Reads all items of standard input with the numbers of their lines. Bad lines are reported and passed over; with
+/// Reads all items of standard input with the numbers of their lines. Bare numbers are bound as they are read. Bad lines are reported and passed over; with
 /// `strict` the first one is an error.
 pub fn items(reporter: &mut Reporter, strict: bool) -> Result<Vec<(usize, Item)>> {
     let mut reader: Reader<BufReader<StdinLock<'_>>> =
         Reader::new(BufReader::with_capacity(64 << 10, std::io::stdin().lock()));
-    let mut all = Vec::new();
+    let (mut all, mut machine) = (Vec::new(), None);
     loop {
         let item =
             reader.next_item().map_err(|error| Error::system("read records", "standard input", error))?;
         match item {
             None => return Ok(all),
+            Some(Ok(Item::Identity(identity))) => {
+                all.push((reader.line_number(), Item::Identity(bound(identity, &mut machine)?)));
+            }
             Some(Ok(item)) => all.push((reader.line_number(), item)),
             Some(Err(bad)) => bad_line(reporter, strict, bad.number, &bad.why)?,
         }
     }
+}
+
+/// Binds a bare number to the process that has it now: the next line may be long in coming, and the number be given away
+/// meanwhile. A number that nobody has is bound to nobody.
+fn bound(typed: Identity, machine: &mut Option<(Host, Source)>) -> Result<Identity> {
+    if typed.source != IdSource::Number {
+        return Ok(typed);
+    }
+    let (host, source) = match machine {
+        Some(machine) => machine,
+        None => machine.insert((Host::look()?, Source::live()?)),
+    };
+    let wants = Wants { identity: true, ..Wants::default() };
+    let found = match source.reader(wants).read(typed.pid)? {
+        Some(process) => process.identity(host.place()),
+        None if matches!(handle::open(host, source, &typed), Look::Gone) => {
+            Identity::here(host.place(), typed.pid, Some(0), Some(0))
+        }
+        // /proc does not show it, and still it lives.
+        None => return Ok(typed),
+    };
+    Ok(Identity { source: IdSource::Number, ..found })
 }
 
 fn bad_line(reporter: &mut Reporter, strict: bool, number: usize, why: &str) -> Result<()> {

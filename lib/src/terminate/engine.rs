@@ -337,8 +337,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Tells whether a living member is not seen stopped. One in an uninterruptible wait cannot fork either, and one
-    /// whose first thread is dead never shows that the others are stopped.
+    /// Tells whether a living member is not seen stopped. One in an uninterruptible wait may be in the midst
+    /// of a fork, which no stop interrupts. One whose first thread is dead never shows that the others are stopped.
     fn any_running(&self) -> bool {
         let mut reader = self.setting.source.reader(Wants::default());
         self.set.members.iter().any(|member| {
@@ -346,8 +346,7 @@ impl Engine<'_> {
             let unsettled = !member.ended && !member.told && !member.refused;
             unsettled
                 && reader.read(process.pid).ok().flatten().is_some_and(|now| {
-                    let settled =
-                        now.state.is_stopped() || now.state.is_uninterruptible() || now.state.is_dead();
+                    let settled = now.state.is_stopped() || now.state.is_dead();
                     now.start_ticks == process.start_ticks && !settled
                 })
         })

@@ -1,5 +1,7 @@
-//! The numbers that processes share: sessions and groups.
+//! The numbers of processes: those that they share, and the order that they were given in.
 
+use crate::id::Pid;
+use crate::record::Process;
 use crate::tree::{Index, Table};
 
 /// The processes of a table by session and by group.
@@ -22,4 +24,13 @@ impl Numbers {
         let from = list.partition_point(|(key, _)| *key < number);
         list[from..].iter().take_while(move |(key, _)| *key == number).map(|(_, index)| *index)
     }
+}
+
+/// Orders processes by age: by inode, which counts up, else by clock tick. Many start within one tick; then the number
+/// decides, which counts up as well but for the moments when it begins anew.
+pub(super) type Age = (Option<u64>, u64, Option<Pid>);
+
+/// The age of a process, to be compared.
+pub(super) fn age(process: &Process) -> Age {
+    (process.inode, process.start_ticks, Some(process.pid))
 }

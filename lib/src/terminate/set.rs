@@ -14,7 +14,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::guard::Guards;
-use super::numbers::Numbers;
+use super::numbers::{Age, Numbers, age};
 use super::{Guard, Missing, Options, Outcome, Root, Setting, Target, Via};
 use crate::evidence;
 use crate::handle::{self, Handle, Look};
@@ -55,14 +55,6 @@ struct Claim {
 struct Mark {
     cookie: Option<Box<[u8]>>,
     keep: bool,
-}
-
-/// Orders processes by age: by inode, which counts up, else by clock tick. Many start within one tick; then the number
-/// decides, which counts up as well but for the moments when it begins anew.
-type Age = (Option<u64>, u64, Option<Pid>);
-
-fn age(process: &Process) -> Age {
-    (process.inode, process.start_ticks, Some(process.pid))
 }
 
 /// The growing set.
@@ -363,6 +355,9 @@ impl<'a> Set<'a> {
         if guard.is_none() && self.is_kept(table, at) {
             guard = Some(Guard::Kept);
         }
+        if guard.is_none() && matches!(via, Via::Session | Via::Group | Via::Cookie) {
+            guard = self.guard_above(table, at);
+        }
         let from = Some(from).filter(|from| *from != table.get(at).pid);
         self.admit(table, at, via, from, guard, None);
         if guard.is_none_or(Guard::spares_only_itself) {
@@ -449,6 +444,17 @@ impl<'a> Set<'a> {
         }
         let identity = process.identity(&table.view.place);
         !matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Changed)
+    }
+
+    /// The guard of a member above a process: what belongs to a manager or a kept process within the tree is left with
+    /// it, also where the session or a mark leads past it.
+    fn guard_above(&self, table: &Table, at: Index) -> Option<Guard> {
+        let members = table.ancestors(at).filter_map(|above| self.member_at(table, above));
+        let mut guarded = members.map(|member| &self.members[member].target);
+        let nearest = guarded.find(|target| target.guard.is_some_and(|guard| !guard.spares_only_itself()))?;
+        nearest.guard.filter(|guard| {
+            nearest.via == Via::Descendant && matches!(guard, Guard::Manager | Guard::Shim | Guard::Kept)
+        })
     }
 
     /// Tells whether a process of the table is still there, alive or unreaped.

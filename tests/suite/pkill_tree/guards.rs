@@ -109,6 +109,23 @@ fn a_manager_below_a_target_is_left_with_all_that_it_manages() {
 }
 
 #[test]
+fn what_a_manager_below_a_target_manages_is_left_also_in_the_session_of_the_target() {
+    inside(|| {
+        let scene = Scene::new();
+        for manager in ["--comm systemd", "--comm conmon"] {
+            let line = format!("ACTOR subreaper --same-session {manager} -- ACTOR idle --same-session");
+            let tree = above(&scene, &line);
+            let said = end(&scene, tree.root(), []).run().ended(0);
+            assert_eq!(tree.living(), tree.ids()[1..], "{said:?}");
+        }
+        let line = "env PROCHERD_KEEP=1 ACTOR subreaper --same-session -- env -u PROCHERD_KEEP ACTOR idle --same-session";
+        let tree = above(&scene, line);
+        let said = end(&scene, tree.root(), []).run().ended(0);
+        assert_eq!(tree.living(), tree.ids()[1..], "{said:?}");
+    });
+}
+
+#[test]
 fn a_containers_shim_is_left_unless_it_is_named() {
     inside(|| {
         let scene = Scene::new();

@@ -188,3 +188,26 @@ fn a_target_that_dies_and_is_replaced_between_finder_and_killer_is_not_missed_an
         innocent.assert_untouched();
     });
 }
+
+#[test]
+fn a_bare_number_is_bound_when_it_is_read() {
+    inside(|| {
+        let scene = Scene::new();
+        let first = scene.start(["idle"]);
+        let pid = first.root().pid;
+        let mut killer = pkill(&scene, ["--grace", "20ms"]).stdin_open().start();
+        killer.write(format!("{pid}\n"));
+        // It has been read when the killer waits in the pipe for the next line.
+        wait_until(SOON, "the killer waits for more", || {
+            let id = killer.id();
+            let within = std::fs::read_to_string(format!("/proc/{}/wchan", id.pid)).unwrap_or_default();
+            killer.is_read() && within.contains("pipe")
+        });
+        make_dead(&first);
+        drop(first);
+        let mut innocent = start_as(pid, || scene.actor(TELLING));
+        killer.close();
+        killer.finish();
+        innocent.assert_untouched();
+    });
+}

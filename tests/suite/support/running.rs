@@ -74,6 +74,13 @@ impl Running {
         self.serve(Duration::ZERO);
     }
 
+    /// Tells whether it has taken all that was written to it out of the pipe.
+    pub(crate) fn is_read(&mut self) -> bool {
+        self.serve(Duration::ZERO);
+        let Some((file, bytes, done)) = &self.stdin else { return false };
+        *done == bytes.len() && waiting_in(file) == 0
+    }
+
     /// Ends its standard input once all has been read.
     pub(crate) fn close(&mut self) {
         self.leave_open = false;
@@ -185,6 +192,16 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// How many bytes wait in a pipe.
+#[allow(unsafe_code, reason = "the request has no safe interface among the crates that the tests use")]
+fn waiting_in(pipe: &File) -> i32 {
+    use std::os::fd::AsRawFd as _;
+    let mut count = 0;
+    // SAFETY: the request writes one integer, to a place that outlives the call.
+    unsafe { nix::libc::ioctl(pipe.as_raw_fd(), nix::libc::FIONREAD, &raw mut count) };
+    count
 }
 
 /// Reads all that is there; a source that has ended becomes none.
