@@ -63,8 +63,10 @@ bench: all
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
 
-fuzz: all
-	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/fuzz/run
+# Ten minutes unless FUZZ says otherwise: make fuzz FUZZ='--seconds 60'. A short run is one of the tests.
+fuzz:
+	RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE=/dev/null CARGO_TARGET_DIR=$(TARGET)/guided \
+		$(CARGO) run --locked --profile fuzz --package procherd-fuzz --features guided -- $(FUZZ)
 
 # Shows all pages as people will read them.
 man:
