@@ -144,11 +144,12 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Escapes DEL and the C1 controls, which JSON allows in strings and terminals obey. The meaning stays the same.
+/// Escapes DEL and the C1 controls, which JSON allows in strings and terminals obey, and turns carriage returns, which
+/// it allows between values, into spaces. The meaning stays the same.
 fn escape_controls(buffer: &mut Vec<u8>, from: usize) {
     let hidden =
         |pair: &[u8]| pair[0] == 0x7f || (pair[0] == 0xc2 && matches!(pair.get(1), Some(0x80..=0x9f)));
-    if memchr::memchr2(0x7f, 0xc2, &buffer[from..]).is_none() {
+    if memchr::memchr3(0x7f, 0xc2, b'\r', &buffer[from..]).is_none() {
         return;
     }
     let tail = buffer.split_off(from);
@@ -159,7 +160,7 @@ fn escape_controls(buffer: &mut Vec<u8>, from: usize) {
             buffer.extend_from_slice(format!("\\u{code:04x}").as_bytes());
             at += width;
         } else {
-            buffer.push(tail[at]);
+            buffer.push(if tail[at] == b'\r' { b' ' } else { tail[at] });
             at += 1;
         }
     }
@@ -216,9 +217,9 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out, true);
         writer
-            .write(|buffer| buffer.extend_from_slice("{\"a\":\"\u{9b}31m\u{7f}é\"}\n".as_bytes()))
+            .write(|buffer| buffer.extend_from_slice("{\"a\":\r\"\u{9b}31m\u{7f}é\"}\n".as_bytes()))
             .expect("written");
         drop(writer);
-        assert_eq!(String::from_utf8(out).expect("utf-8"), "{\"a\":\"\\u009b31m\\u007fé\"}\n");
+        assert_eq!(String::from_utf8(out).expect("utf-8"), "{\"a\": \"\\u009b31m\\u007fé\"}\n");
     }
 }
