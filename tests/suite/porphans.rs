@@ -222,6 +222,28 @@ fn the_mark_of_a_session_that_is_over_is_evidence() {
 }
 
 #[test]
+fn what_anothers_living_session_left_running_is_its_own_affair() {
+    inside(|| {
+        let scene = Scene::new();
+        let owner = scene.start(["idle"]);
+        let line = "ACTOR idle --outlive 60 --same-session";
+        let theirs = left_behind(&scene, line, &[("PROCHERD_SESSION", "claude-7-7")]);
+        let nobodys = left_behind(&scene, line, &[("PROCHERD_SESSION", "claude-8-8")]);
+        let session = service(&record(&scene, owner.root()), now_ms());
+        write_registry_with(&scene.registry(), &[], &[("claude-7-7", session)]);
+        for words in [&[][..], &["--pattern", "idle"]] {
+            let said = porphans(&scene, words.iter().copied()).run().ended(0);
+            assert_eq!(said.ids(), [nobodys], "{said:?}");
+        }
+        let said = porphans(&scene, []).env("PROCHERD_SESSION", "claude-7-7").run().ended(0);
+        assert_eq!(said.ids(), [theirs, nobodys], "to that session itself it is an orphan: {said:?}");
+        make_dead(&owner);
+        let said = porphans(&scene, []).run().ended(0);
+        assert_eq!(said.ids(), [theirs, nobodys], "{said:?}");
+    });
+}
+
+#[test]
 fn a_registered_service_that_lives_is_no_orphan_whatever_its_parent() {
     inside(|| {
         let scene = Scene::new();

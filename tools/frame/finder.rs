@@ -103,11 +103,30 @@ impl Finder {
 
     /// Evidence that the process carries the mark of a session whose owner is dead.
     fn dead_session(&self, index: Index) -> Option<Evidence> {
-        let process = self.scene.table().get(index);
-        let select::Fact::Known(environ) = self.scene.environ(process) else { return None };
-        let id = String::from_utf8_lossy(select::variable(&environ, "PROCHERD_SESSION")?).into_owned();
+        let id = self.session_mark(index)?;
         let dead = self.scene.registered.session_lives(&id) == Some(false);
         dead.then(|| Evidence::new(Kind::CookieOfDeadSession, Strength::Probable, &[]).with("session", id))
+    }
+
+    /// The session whose mark a process carries.
+    fn session_mark(&self, index: Index) -> Option<String> {
+        let process = self.scene.table().get(index);
+        let select::Fact::Known(environ) = self.scene.environ(process) else { return None };
+        Some(String::from_utf8_lossy(select::variable(&environ, "PROCHERD_SESSION")?).into_owned())
+    }
+
+    /// Tells whether a process carries the mark of somebody else's session, whose owner lives: what that one started and
+    /// left running is its own affair.
+    fn belongs_to_others(&self, index: Index) -> bool {
+        let registered = &self.scene.registered;
+        let lives = |id: &String| registered.session_lives(id) == Some(true);
+        let ours = |id: &String| {
+            std::env::var("PROCHERD_SESSION").is_ok_and(|own| own == *id)
+                || self.selection.sessions.contains(id)
+        };
+        self.scene.is_live()
+            && registered.has_sessions()
+            && self.session_mark(index).is_some_and(|id| lives(&id) && !ours(&id))
     }
 
     /// Certain evidence counts by itself, probable evidence only when the search was narrowed. What the registry knows
@@ -117,6 +136,7 @@ impl Finder {
         let owner_dead = evidence.iter().any(|piece| piece.kind == Kind::OwnerDead);
         let registered = self.scene.registered.nearest(index, self.scene.table());
         (certain || self.selection.narrows())
+            && (owner_dead || !self.belongs_to_others(index))
             && (owner_dead || registered.is_none_or(|entry| entry.owner_dead.is_some()))
     }
 

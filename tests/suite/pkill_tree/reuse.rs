@@ -48,7 +48,8 @@ fn the_children_of_whoever_got_the_number_are_not_descendants() {
         let scene = Scene::new();
         let first = scene.start(["tree", "--depth", "1", "--width", "2", "--own-group"]);
         let saved: Vec<Value> = first.ids().iter().map(|id| record(&scene, *id)).collect();
-        let pids: Vec<u32> = first.all("leaf").iter().map(|id| id.pid).collect();
+        let mut pids: Vec<u32> = first.all("leaf").iter().map(|id| id.pid).collect();
+        pids.sort_unstable();
         for leaf in first.all("leaf") {
             leaf.signal(Signal::SIGKILL);
             wait_until(SOON, "the leaf is reaped", || leaf.state().is_none());
