@@ -19,6 +19,9 @@ enum Side {
     Writes,
 }
 
+/// Shells hold the pipes of a line below this descriptor while they start it.
+const SHELL_DESCRIPTORS: u32 = 20;
+
 /// Finds the processes of the pipeline of `own`, without itself.
 ///
 /// A neighbour shares the process group, as both kinds of shells arrange, and holds the other end of a pipe at its
@@ -49,12 +52,25 @@ pub fn neighbours(source: &Source, table: &Table, own: Index) -> HashSet<Index> 
     line
 }
 
-/// Which pipes a process reads at its standard input and writes at its standard output.
+/// Which pipes a process reads at its standard input and writes at its standard output. A child that a shell has just
+/// forked has not put its pipes there yet: it may become either end of all that it holds.
 fn ends(source: &Source, table: &Table, index: Index) -> Vec<End> {
     let pid = table.get(index).pid;
-    let pipe = |name, side| {
+    let pipe = |name: &str, side| {
         let link = source.link(pid, name).ok()?;
         link.as_bytes().starts_with(b"pipe:").then(|| (link.as_bytes().to_vec(), side))
     };
-    [pipe("fd/0", Side::Reads), pipe("fd/1", Side::Writes)].into_iter().flatten().collect()
+    let mut ends: Vec<End> =
+        [pipe("fd/0", Side::Reads), pipe("fd/1", Side::Writes)].into_iter().flatten().collect();
+    let process = table.get(index);
+    let forked = table.parent(index).is_some_and(|parent| {
+        process.environment != (0, 0) && table.get(parent).environment == process.environment
+    });
+    if forked {
+        for name in (3..SHELL_DESCRIPTORS).map(|fd| format!("fd/{fd}")) {
+            ends.extend(pipe(&name, Side::Reads));
+            ends.extend(pipe(&name, Side::Writes));
+        }
+    }
+    ends
 }

@@ -60,6 +60,14 @@ impl Guards {
         }
     }
 
+    /// Learns of neighbours in the pipeline that the shell has started since.
+    pub(super) fn meet_neighbours(&mut self, setting: Setting<'_>, table: &Table) {
+        if let Some(own) = table.find(self.own.get()) {
+            let neighbours = pipeline::neighbours(setting.source, table, own);
+            self.pipeline.extend(neighbours.into_iter().map(|index| table.get(index).pid.get()));
+        }
+    }
+
     /// Remembers that a root was asked for: other members of its service or session are not foreign to it.
     pub(super) fn name(&mut self, setting: Setting<'_>, table: &Table, index: Index) {
         if let Some(entry) = setting.registered.nearest(index, table) {

@@ -197,6 +197,10 @@ impl<'a> Set<'a> {
     /// Grows the set by what a look at the table shows. Gives the new members, in the order in which they were found.
     pub(super) fn grow(&mut self, table: &Table) -> Vec<usize> {
         let before = self.members.len();
+        // Only what descends from an ancestor of ours can be a neighbour.
+        if self.members.iter().any(|member| member.target.guard == Some(Guard::Ancestor)) {
+            self.guards.meet_neighbours(self.setting, table);
+        }
         let mut work: Vec<Index> = Vec::new();
         // What had ended before the look has no children in it: who names its number as parent means another process.
         for member in self.members.iter().filter(|member| !member.ended) {
