@@ -1,11 +1,16 @@
 //! `pspawn`: starts a service registered, in its own session, at most once.
 //!
 //! Reads a command. Writes the service record. Exits 0 when it was started (or, with `--ensure`, runs already), 1 when
-//! another one runs or a file that it needs is missing, 2 when the request was refused, 3 when something failed, 126
-//! when the command cannot be run and 127 when there is none. With `--foreground`, the command's own code, and 125 where
-//! these say 1 to 3.
+//! another one runs, a file that it needs is missing or its port is taken, 2 when the request was refused, 3 when
+//! something failed, 124 when time ran out, 126 when the command cannot be run and 127 when there is none. With
+//! `--foreground` or `--timeout`, the command's own code, and 125 where these say 1 to 3.
+//!
+//! The command line is one of clap, as that of all tools: the command stands behind two dashes, so no option of it can
+//! be taken for one of ours, and help, manual and completions come from one definition.
 
+mod course;
 mod order;
+mod port;
 mod say;
 
 use std::ffi::OsString;
@@ -15,13 +20,15 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
+use procherd::handle::{self, Look};
 use procherd::host::Host;
 use procherd::registry::{Choice, Service, Verdict, write_service};
 use procherd::source::Source;
-use procherd::spawn::{Free, Holder, Order, Refusal, Started, Starter};
+use procherd::spawn::{Free, Holder, Order, Probe, Refusal, Started, Starter, Waited, Waiter};
 use procherd::table::Shape;
 use procherd::terminate::Options;
 
+use self::course::{Readiness, Watched};
 use crate::frame::{self, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Tool};
 
 /// The tool as the suite knows it.
@@ -69,6 +76,12 @@ struct Args {
     dry_run: bool,
 
     #[command(flatten)]
+    course: course::Course,
+
+    #[command(flatten)]
+    port: port::Port,
+
+    #[command(flatten)]
     surroundings: order::Surroundings,
 
     #[command(flatten)]
@@ -109,6 +122,8 @@ Examples:
   pspawn api --project . --log api.log -- npm run dev      start it, once for this project
   pspawn api --project . --ensure -- npm run dev           the same, content when it runs
   pspawn api --replace -- uvicorn main:app --port 8001     end the old one first
+  pspawn api --port 8001 --ready port:8001 -- ./serve      wait until it listens
+  pspawn check --timeout 30s -- npm test                   run to the end, and leave nothing behind
   pspawn worker --foreground -- ./worker                   for supervisors: registers itself, becomes the worker
   pkill-tree api                                           end it with all that it has started";
 
@@ -119,13 +134,14 @@ pub fn main() -> ExitCode {
 
 fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
-    let foreground = args.foreground;
+    // The codes 1 to 3 are the command's own where its code is passed on.
+    let passes_on = args.foreground || args.course.timeout.is_some();
     match start(&args, reporter) {
-        Err(error) if foreground => {
+        Err(error) if passes_on => {
             reporter.fail(&error);
             Ok(Exit::Command(125))
         }
-        Ok(Exit::No | Exit::Misuse | Exit::Failed) if foreground => Ok(Exit::Command(125)),
+        Ok(Exit::No | Exit::Misuse | Exit::Failed) if passes_on => Ok(Exit::Command(125)),
         other => other,
     }
 }
@@ -133,7 +149,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
 fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
     let (host, source, registry) = (Host::look()?, Source::live()?, args.registry.open()?);
     let starter = Starter::new(&host, &source, &registry);
-    let order = match order::of(args, &registry.read()?) {
+    let mut order = match order::of(args, &registry.read()?) {
         Ok(order) => order,
         Err(missing) if missing.kind() == Kind::Gone => {
             reporter.absent(&missing);
@@ -141,14 +157,16 @@ fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
         }
         Err(error) => return Err(error),
     };
+    args.course.check(&order)?;
+    let waiter = args.course.waiter()?;
     loop {
-        let refusal = match attempt(args, &starter, &order, reporter) {
+        let refusal = match attempt(args, &starter, &mut order, waiter.as_ref(), reporter) {
             Ok(done) => return done,
             Err(refusal) => refusal,
         };
         match refusal {
             Refusal::Taken(holder) if args.ensure && holder.verdict.is_alive() => {
-                if let Some(exit) = content(args, &starter, *holder)? {
+                if let Some(exit) = content(args, &starter, &order, waiter.as_ref(), *holder, reporter)? {
                     return Ok(exit);
                 }
             }
@@ -168,7 +186,8 @@ fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
 fn attempt(
     args: &Args,
     starter: &Starter<'_>,
-    order: &Order,
+    order: &mut Order,
+    waiter: Option<&Waiter>,
     reporter: &mut Reporter,
 ) -> std::result::Result<Outcome, Refusal> {
     let Free { service, before } = starter.look(order)?;
@@ -180,18 +199,68 @@ fn attempt(
         // The process itself is dead; what it has left behind is not always.
         end(args, starter, &before, reporter)?;
     }
+    match args.port.choose(starter, args.grace, reporter) {
+        Ok(None) => {}
+        Ok(Some(port)) => order.set_port(port)?,
+        Err(error) if error.kind() == Kind::Busy => {
+            reporter.absent(&error);
+            return Ok(Ok(Exit::No));
+        }
+        Err(error) => return Err(error.into()),
+    }
     if args.foreground {
         return Err(starter.become_command(order));
     }
-    let Started { service, identity, .. } = starter.start(order)?;
-    Ok(write(args, &service, &Verdict::Alive(identity)))
+    let mut probes: Vec<Probe> =
+        args.course.ready.iter().map(|ready| Probe::before_start(ready, order)).collect();
+    let started = starter.start(order)?;
+    if let Some(ttl) = args.course.ttl {
+        let options = Options { grace: args.grace, ..Options::default() };
+        starter.leave_guard(order, &started, ttl, &options)?;
+    }
+    if let Some(waiter) = waiter {
+        let watched = Watched { starter, order, waiter, grace: args.grace };
+        if let Some(limit) = args.course.timeout {
+            return Ok(watched.to_completion(&started, limit, reporter));
+        }
+        let Started { service, handle, .. } = &started;
+        match watched.until_ready(&mut probes, handle, service, args.course.ready_timeout)? {
+            Readiness::Ready => {}
+            Readiness::Over(why) => {
+                return Ok(watched.not_ready(&args.course, &mut probes, why, Some(&started), reporter));
+            }
+        }
+    }
+    Ok(write(args, &started.service, &Verdict::Alive(started.identity)))
 }
 
 /// Is content with what runs already. None: it does not, after all.
-fn content(args: &Args, starter: &Starter<'_>, holder: Holder) -> Result<Option<Exit>> {
+fn content(
+    args: &Args,
+    starter: &Starter<'_>,
+    order: &Order,
+    waiter: Option<&Waiter>,
+    holder: Holder,
+    reporter: &mut Reporter,
+) -> Result<Option<Exit>> {
     let Verdict::Alive(identity) = &holder.verdict else { return Ok(None) };
     if !starter.settled(&holder.service, identity) {
         return Ok(None);
+    }
+    if let Some(waiter) = waiter {
+        let Look::Found(handle) = handle::open(starter.host, starter.source, identity) else {
+            return Ok(None);
+        };
+        let mut probes: Vec<Probe> =
+            args.course.ready.iter().map(|ready| Probe::of_running(ready, order)).collect();
+        let watched = Watched { starter, order, waiter, grace: args.grace };
+        match watched.until_ready(&mut probes, &handle, &holder.service, args.course.ready_timeout)? {
+            Readiness::Ready => {}
+            Readiness::Over(Waited::Ended) => return Ok(None),
+            Readiness::Over(why) => {
+                return watched.not_ready(&args.course, &mut probes, why, None, reporter).map(Some);
+            }
+        }
     }
     write(args, &holder.service, &holder.verdict).map(Some)
 }
@@ -201,7 +270,7 @@ fn end(args: &Args, starter: &Starter<'_>, service: &Service, reporter: &mut Rep
     let options = Options { grace: args.grace, ..Options::default() };
     let mut seen = say::Ended::default();
     let summary = starter.end(service, &options, &mut seen)?;
-    seen.check(&service.name, &summary)?;
+    seen.check("replace service", &service.name, &summary)?;
     if summary.exited + summary.killed > 0 {
         reporter.note(format_args!("replaced {}: {} ended", service.name, summary.exited + summary.killed));
     }

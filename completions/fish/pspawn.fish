@@ -1,4 +1,12 @@
 complete -c pspawn -l grace -d 'How long what is replaced has to end before it is killed' -r
+complete -c pspawn -l timeout -d 'Wait for its end, and end it with all that it has started when it takes longer: exit 124' -r
+complete -c pspawn -l ttl -d 'End it with all that it has started after this time, and forget it when it has ended' -r
+complete -c pspawn -l ready -d 'Wait until it is ready: port:N, file:PATH, command:LINE or log:REGEX; repeatable, all must hold' -r
+complete -c pspawn -l ready-timeout -d 'How long it has to get ready before it is ended: exit 124' -r
+complete -c pspawn -l port -d 'The port that it is to listen on; it finds it in its environment as PORT' -r
+complete -c pspawn -l port-if-taken -d 'What to do when somebody listens there: fail, take the next free one, or end who does' -r -f -a "fail\t''
+next\t''
+clear\t''"
 complete -c pspawn -l cwd -d 'Run in this folder' -r -F
 complete -c pspawn -l env -d 'Set a variable of its environment; repeatable' -r
 complete -c pspawn -l env-file -d 'Set the variables of a file with NAME=VALUE lines; repeatable, and --env wins' -r -F

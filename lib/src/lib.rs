@@ -38,6 +38,7 @@ pub mod table;
 
 pub mod handle;
 pub mod host;
+pub mod sockets;
 pub mod source;
 pub mod sys;
 

@@ -34,14 +34,17 @@
 
 mod child;
 mod environment;
+mod lifetime;
 mod log;
+mod order;
 mod pidfile;
 mod program;
+mod ready;
+mod wait;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -55,50 +58,22 @@ use crate::handle::{self, Handle, Look};
 use crate::host::{Host, boot_ms, unix_ms};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
-use crate::registry::{self, Choice, Claim, Document, Entry, Known, Registry, Service, Verdict};
+use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, Verdict};
 use crate::select;
 use crate::source::{Source, Wants};
+use crate::status::End;
 use crate::sys::{self, Side};
 use crate::terminate::{self, Observer, Options, Root, Setting, Summary, Via};
 use crate::text::{Text, visible};
 
 pub use environment::Environment;
 pub use log::Log;
+pub use order::{Order, Output};
 pub use program::Cannot;
+pub use ready::{Probe, Ready};
+pub use wait::{Waited, Waiter, ended_within};
 
-/// What is to be started, and how.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The name of the service.
-    pub name: String,
-    /// Whose it is to be.
-    pub choice: Choice,
-    /// The program and its arguments: the definition of the service.
-    pub command: Vec<OsString>,
-    /// The folder to run in, absolute.
-    pub cwd: PathBuf,
-    /// The whole environment, without the marks of the spawn.
-    pub environment: Environment,
-    /// Where its output goes.
-    pub output: Output,
-    /// A file that gets its number before it runs.
-    pub pidfile: Option<PathBuf>,
-    /// Whether another command line, or a process that runs, may be replaced.
-    pub replace: bool,
-    /// Fields to keep with the entry.
-    pub notes: Vec<(&'static str, serde_json::Value)>,
-}
-
-/// Where the output of a service goes.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// To where that of the caller goes.
-    Inherited,
-    /// Nowhere.
-    Nowhere,
-    /// To the end of a file.
-    Log(Log),
-}
+use wait::reap;
 
 /// Why nothing was started.
 #[derive(Debug)]
@@ -158,6 +133,13 @@ pub struct Started {
     pub identity: Identity,
     /// The process, held.
     pub handle: Handle,
+}
+
+impl Started {
+    /// Waits for its end, and tells how it ended.
+    pub fn reap(&self) -> Option<End> {
+        reap(self.identity.pid)
+    }
 }
 
 /// Starts services of one registry.
@@ -406,11 +388,6 @@ impl<'a> Starter<'a> {
 
     /// Ends a service with all that it has started. Its entry stays; a dead one leads to what it has left behind.
     pub fn end(&self, service: &Service, options: &Options, observer: &mut dyn Observer) -> Result<Summary> {
-        let registered = match self.registry.read() {
-            Ok(document) => Known::of(&document, self.host, self.source).registered(),
-            Err(_) => Registered::default(),
-        };
-        let setting = Setting { host: self.host, source: self.source, registered: &registered };
         let number = |name| service.record().field::<u32>(name).ok().flatten();
         let mut roots = vec![Root {
             identity: service.identity()?,
@@ -421,7 +398,22 @@ impl<'a> Starter<'a> {
         }];
         let member = |identity| Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree };
         roots.extend(service.tree().into_iter().map(member));
-        terminate::run(setting, &roots, options, observer)
+        self.end_roots(&roots, options, observer)
+    }
+
+    /// Ends processes with all that they have started.
+    pub fn end_roots(
+        &self,
+        roots: &[Root],
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Summary> {
+        let registered = match self.registry.read() {
+            Ok(document) => Known::of(&document, self.host, self.source).registered(),
+            Err(_) => Registered::default(),
+        };
+        let setting = Setting { host: self.host, source: self.source, registered: &registered };
+        terminate::run(setting, roots, options, observer)
     }
 }
 
@@ -448,17 +440,6 @@ pub fn check_name(name: &str) -> Result<()> {
     Err(Error::new(Kind::Invalid, "use service name", format_args!("'{name}'"), why))
 }
 
-/// Waits for the end of a process, at most so long. Tells whether it has ended.
-pub fn ended_within(handle: &Handle, at_most: Duration) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-    if let Some(pidfd) = handle.pidfd() {
-        return poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0);
-    }
-    let _ = poll(&mut [], timeout);
-    handle.has_ended()
-}
-
 fn killed_early(name: &str) -> Error {
     Error::new(Kind::System, "start service", name, "its process was killed before it ran")
 }
@@ -476,11 +457,6 @@ fn hold(host: &Host, source: &Source, identity: &Identity) -> Result<Handle> {
             Err(Error::new(Kind::System, "start service", identity, why))
         }
     }
-}
-
-fn reap(pid: Pid) {
-    let pid = nix::unistd::Pid::from_raw(pid.raw());
-    while nix::sys::wait::waitpid(pid, None) == Err(Errno::EINTR) {}
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use crate::id::Pid;
 use crate::status::End;
 
-pub use process::{Side, close_on_exec_from, fork, keep_dead_children, leave, reset_signals};
+pub use process::{Side, close_from, close_on_exec_from, fork, keep_dead_children, leave, reset_signals};
 
 /// The file system type of pidfs, `PID_FS_MAGIC` of linux/magic.h (Linux 6.9).
 const PID_FS_MAGIC: i64 = 0x5049_4446;

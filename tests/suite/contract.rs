@@ -165,6 +165,7 @@ fn pspawn(scene: &Scene) -> Streams {
         command("api", &["--ensure"]),
         command("worker", &["--project", &scene.home().display().to_string()]),
         command("plan", &["--dry-run"]),
+        command("timed", &["--ttl", "1m", "--port", "1"]),
     ];
     (outputs, &["service"])
 }

@@ -12,7 +12,9 @@ use crate::support::tool::Tool;
 use crate::support::wait::wait_dead;
 use crate::support::{Output, SOON, Scene, actor_program, wait_until};
 
+mod course;
 mod faults;
+mod ports;
 mod races;
 
 /// A command that waits and ends by itself should a test not end it.

@@ -85,11 +85,17 @@ pub(super) fn of(args: &Args, document: &Document) -> Result<Order> {
                 rotate_at: given.log_size,
                 keep: given.log_keep,
             }),
+            None if args.course.timeout.is_some() => spawn::Output::Inherited,
             None => spawn::Output::Nowhere,
         },
         pidfile: given.pidfile.as_ref().map(|path| absolute("--pidfile", path)).transpose()?,
         replace: args.replace,
-        notes: Vec::new(),
+        notes: args
+            .course
+            .ttl
+            .map(|ttl| ("ttl_ms", u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).into()))
+            .into_iter()
+            .collect(),
         cwd,
     })
 }

@@ -92,12 +92,12 @@ pub(super) struct Ended {
 
 impl Ended {
     /// Fails unless all have ended.
-    pub(super) fn check(&self, name: &str, summary: &Summary) -> Result<()> {
+    pub(super) fn check(&self, attempt: &'static str, on: &str, summary: &Summary) -> Result<()> {
         if self.left.is_empty() && !summary.timed_out {
             return Ok(());
         }
         let why = format!("not all of it has ended: {}", self.left.join(", "));
-        Err(Error::new(Kind::System, "replace service", name, why))
+        Err(Error::new(Kind::System, attempt, on, why))
     }
 }
 

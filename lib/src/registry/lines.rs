@@ -14,7 +14,7 @@ use crate::record::{Line, Record};
 use crate::text;
 
 /// Fields of an entry that have another name in a record, or are told by other fields.
-const TRANSLATED: [&str; 22] = [
+const TRANSLATED: [&str; 24] = [
     "pid",
     "script",
     "type",
@@ -35,6 +35,8 @@ const TRANSLATED: [&str; 22] = [
     "cookie",
     "log",
     "pidfile",
+    "port",
+    "ttl_ms",
     "restarts",
     "beat",
 ];
@@ -43,7 +45,7 @@ const TRANSLATED: [&str; 22] = [
 type Promise = fn(&str) -> bool;
 
 /// Fields of an entry that a record shows as they are.
-const SHOWN: [(&str, Promise); 12] = [
+const SHOWN: [(&str, Promise); 14] = [
     ("command", is_list),
     ("cwd", is_text),
     ("pgid", is_number),
@@ -55,6 +57,8 @@ const SHOWN: [(&str, Promise); 12] = [
     ("cookie", is_text),
     ("log", is_text),
     ("pidfile", is_text),
+    ("port", is_number),
+    ("ttl_ms", is_number),
     ("restarts", is_number),
 ];
 

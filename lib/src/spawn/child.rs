@@ -138,19 +138,30 @@ fn prepare(starter: &Starter<'_>, order: &Order) -> Result<(), Failure> {
     let failed = |errno| Failure(Step::Prepare, errno);
     sys::reset_signals();
     setsid().map_err(failed)?;
-    let null = |write: bool| {
-        let file = File::options().read(!write).write(write).open("/dev/null");
-        file.map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0))))
-    };
-    dup2_stdin(null(false)?).map_err(failed)?;
+    null_input().map_err(failed)?;
     if !matches!(order.output, Output::Inherited) {
-        let nowhere = null(true)?;
-        dup2_stdout(nowhere.as_fd()).map_err(failed)?;
-        dup2_stderr(nowhere.as_fd()).map_err(failed)?;
+        null_output().map_err(failed)?;
     }
     sys::close_on_exec_from(3);
     limit(starter)?;
     enter(order)
+}
+
+/// Reads nothing from now on.
+pub(super) fn null_input() -> Result<(), Errno> {
+    dup2_stdin(null()?.as_fd())
+}
+
+/// Lets what is written go nowhere from now on.
+pub(super) fn null_output() -> Result<(), Errno> {
+    let null = null()?;
+    dup2_stdout(null.as_fd())?;
+    dup2_stderr(null.as_fd())
+}
+
+fn null() -> Result<File, Errno> {
+    let file = File::options().read(true).write(true).open("/dev/null");
+    file.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
 fn enter(order: &Order) -> Result<(), Failure> {

@@ -27,6 +27,11 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
+    /// All variables.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
     /// Sets a variable. A name that cannot be one, and one that marks spawns, is refused.
     pub fn set(&mut self, name: &OsStr, value: &OsStr) -> Result<()> {
         let why = if name.is_empty() {

@@ -64,6 +64,17 @@ pub fn keep_dead_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// Closes all descriptors from a number on, whoever owns them. Only for a forked child that goes on with new ones, and never
+/// returns to what held the old ones.
+pub fn close_from(first: RawFd) {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<RawFd> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number >= first) {
+        // SAFETY: the call takes a number; that nobody uses these descriptors any more is the caller's promise.
+        unsafe { libc::close(number) };
+    }
+}
+
 /// Lets an exec close all descriptors from a number on (`close_range(2)`, Linux 5.11, else one by one).
 pub fn close_on_exec_from(first: RawFd) {
     /// `CLOSE_RANGE_CLOEXEC` of linux/close_range.h.

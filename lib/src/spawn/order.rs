@@ -1,0 +1,52 @@
+//! What a spawner is asked to do.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::environment::Environment;
+use super::log::Log;
+use crate::error::Result;
+use crate::registry::Choice;
+
+/// What is to be started, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The name of the service.
+    pub name: String,
+    /// Whose it is to be.
+    pub choice: Choice,
+    /// The program and its arguments: the definition of the service.
+    pub command: Vec<OsString>,
+    /// The folder to run in, absolute.
+    pub cwd: PathBuf,
+    /// The whole environment, without the marks of the spawn.
+    pub environment: Environment,
+    /// Where its output goes.
+    pub output: Output,
+    /// A file that gets its number before it runs.
+    pub pidfile: Option<PathBuf>,
+    /// Whether another command line, or a process that runs, may be replaced.
+    pub replace: bool,
+    /// Fields to keep with the entry.
+    pub notes: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Order {
+    /// Gives the service a port: it is told so by `PORT` in its environment, and it is noted with its entry.
+    pub fn set_port(&mut self, port: u16) -> Result<()> {
+        self.notes.retain(|(name, _)| *name != "port");
+        self.notes.push(("port", port.into()));
+        self.environment.set(OsStr::new("PORT"), OsStr::new(&port.to_string()))
+    }
+}
+
+/// Where the output of a service goes.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To where that of the caller goes.
+    Inherited,
+    /// Nowhere.
+    Nowhere,
+    /// To the end of a file.
+    Log(Log),
+}

@@ -1,0 +1,131 @@
+//! The port of a service: looked at before the start, so that a taken one is said and not met.
+
+use std::time::Duration;
+
+use procherd::error::{Error, Kind, Result};
+use procherd::registry::{Document, judge};
+use procherd::sockets::{self, Listener};
+use procherd::source::Wants;
+use procherd::spawn::Starter;
+use procherd::terminate::{Options, Root, Via};
+use procherd::text::visible;
+
+use super::say::Ended;
+use crate::frame::Reporter;
+
+/// Options for the port of a service.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Port")]
+pub(super) struct Port {
+    /// The port that it is to listen on; it finds it in its environment as PORT
+    #[arg(long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) number: Option<u16>,
+
+    /// What to do when somebody listens there: fail, take the next free one, or end who does
+    #[arg(long, value_name = "ACTION", default_value = "fail", requires = "number")]
+    port_if_taken: Taken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Taken {
+    Fail,
+    Next,
+    Clear,
+}
+
+/// How many ports after the one that was asked for are looked at.
+const TRIES: u16 = 100;
+
+impl Port {
+    /// Chooses the port. `Busy`: it is taken, and the error says by whom.
+    pub(super) fn choose(
+        &self,
+        starter: &Starter<'_>,
+        grace: Duration,
+        reporter: &mut Reporter,
+    ) -> Result<Option<u16>> {
+        let Some(wanted) = self.number else { return Ok(None) };
+        let found = sockets::listeners(wanted)?;
+        match self.port_if_taken {
+            _ if found.is_empty() && self.port_if_taken != Taken::Next => {}
+            Taken::Fail => return Err(taken(starter, wanted, &found)),
+            Taken::Clear => clear(starter, wanted, &found, grace, reporter)?,
+            Taken::Next => return next(starter, wanted, reporter).map(Some),
+        }
+        Ok(Some(wanted))
+    }
+}
+
+/// The first port from the wanted one on where nobody listens, and that no living service was given.
+fn next(starter: &Starter<'_>, wanted: u16, reporter: &mut Reporter) -> Result<u16> {
+    let document = starter.registry.read()?;
+    for port in wanted..=wanted.saturating_add(TRIES) {
+        if sockets::listeners(port)?.is_empty() && !given(starter, &document, port) {
+            if port != wanted {
+                reporter.note(format_args!("port {wanted} is taken: using {port}"));
+            }
+            return Ok(port);
+        }
+    }
+    let why = format!("none of the {TRIES} ports after it is free");
+    Err(Error::new(Kind::Busy, "choose port", wanted, why))
+}
+
+/// Tells whether a living service was started for a port.
+fn given(starter: &Starter<'_>, document: &Document, port: u16) -> bool {
+    document.services().filter_map(|entry| entry.service().ok()).any(|service| {
+        service.record().field::<u16>("port").ok().flatten() == Some(port)
+            && judge(starter.host, starter.source, &service).is_alive()
+    })
+}
+
+/// Says who listens, and how that one is ended.
+fn taken(starter: &Starter<'_>, port: u16, found: &[Listener]) -> Error {
+    let holders: Vec<Root> = holders(starter, found).unwrap_or_default();
+    let who = if let Some(Root { identity, .. }) = holders.first() {
+        let process = starter.source.reader(Wants::default()).read(identity.pid).ok().flatten();
+        let comm =
+            process.map_or_else(String::new, |process| format!(" ({})", visible(process.comm.bytes())));
+        format!("process {}{comm} listens there; 'pkill-tree {identity}' ends it", identity.pid)
+    } else {
+        let uid = found.first().map_or(0, |listener| listener.uid);
+        format!("a process of user {uid} that cannot be seen listens there")
+    };
+    let why = format!("{who}, --port-if-taken next takes another port, clear ends it first");
+    Error::new(Kind::Busy, "use port", port, why)
+}
+
+/// The processes that hold sockets, as roots to be ended.
+fn holders(starter: &Starter<'_>, found: &[Listener]) -> Result<Vec<Root>> {
+    let mut reader = starter.source.reader(Wants { identity: true, ..Wants::default() });
+    let mut roots = Vec::new();
+    for pid in starter.source.pids()? {
+        if sockets::holds(starter.source, pid, found)
+            && let Some(process) = reader.read(pid)?
+        {
+            let identity = process.identity(starter.host.place());
+            roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Named });
+        }
+    }
+    Ok(roots)
+}
+
+/// Ends who listens, and looks whether nobody does any more.
+fn clear(
+    starter: &Starter<'_>,
+    port: u16,
+    found: &[Listener],
+    grace: Duration,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let roots = holders(starter, found)?;
+    if roots.is_empty() {
+        return Err(taken(starter, port, found));
+    }
+    let mut seen = Ended::default();
+    let summary = starter.end_roots(&roots, &Options { grace, ..Options::default() }, &mut seen)?;
+    seen.check("clear port", &port.to_string(), &summary)?;
+    reporter.note(format_args!("port {port}: {} ended", summary.exited + summary.killed));
+    let left = sockets::listeners(port)?;
+    if left.is_empty() { Ok(()) } else { Err(taken(starter, port, &left)) }
+}
