@@ -119,7 +119,7 @@ fn reused_during_the_grace(limits: &[&str]) {
     for _ in 0..rounds(3) {
         let deaf = scene.start(["ignore-term"]);
         let first = scene.start(["idle"]);
-        let pid = first.root().pid;
+        let (pid, last) = (first.root().pid, first.root().start_ticks);
         let tool = pkill(&scene, ["--grace", "1s"]).args([deaf.root(), first.root()].map(|id| {
             // Without pidfd an inode cannot be compared.
             if limits.is_empty() { id.operand() } else { id.pid.to_string() }
@@ -127,6 +127,10 @@ fn reused_during_the_grace(limits: &[&str]) {
         let running = if limits.is_empty() { tool.start() } else { tool.under(limits).start() };
         wait_until(SOON, "the first target is dead", || first.reap().is_some());
         drop(first);
+        // Without inodes two processes of one clock tick cannot be told apart: the innocent starts in a later one.
+        wait_until(SOON, "the clock has ticked twice", || {
+            scene.start(["idle"]).root().start_ticks > last + 1
+        });
         let mut innocent = start_as(pid, || scene.actor(TELLING));
         let said = running.finish().ended(0);
         deaf.assert_nobody_left();
