@@ -10,7 +10,7 @@ use crate::tools::Tools;
 pub(crate) fn all(tools: &Tools, report: &mut Report) -> Result<(), String> {
     report::title("start every tool (--version)");
     let empty = "floor: an empty Rust program";
-    let mut contestants = vec![(empty.to_owned(), Command::new(tools.empty()))];
+    let mut contestants = vec![(empty.to_owned(), Command::new(tools.helper("empty")))];
     for (name, path) in tools.all() {
         let mut command = Command::new(path);
         command.arg("--version");

@@ -57,17 +57,21 @@ impl Tools {
         let folder = options.folder.clone().unwrap_or_else(|| beside.clone());
         let helpers = beside.join("bench-helpers");
         std::fs::create_dir_all(&helpers).map_err(|error| format!("make: {}: {error}", helpers.display()))?;
-        for name in ["crowd", "floor", "sweep"] {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).with_extension("c");
-            let status = Command::new("cc")
-                .args(["-std=gnu11", "-O2", "-Wall", "-o"])
-                .args([&helpers.join(name), &source])
-                .status()
-                .map_err(|error| format!("compile: {}: cc: {error}", source.display()))?;
-            if !status.success() {
-                return Err(format!("compile: {}: cc: {status}", source.display()));
+        let compiled = |compiler: &mut Command, source: &str, name: &str| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+            let told = compiler.arg("-o").args([&helpers.join(name), &source]).status();
+            match told {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(format!("compile: {}: {status}", source.display())),
+                Err(error) => Err(format!("compile: {}: {error}", source.display())),
             }
+        };
+        for name in ["crowd", "floor", "sweep"] {
+            compiled(Command::new("cc").args(["-std=gnu11", "-O2", "-Wall"]), &format!("{name}.c"), name)?;
         }
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let as_we_are = ["--edition=2024", "-O", "-Cpanic=abort", "-Cstrip=symbols"];
+        compiled(Command::new(rustc).args(as_we_are), "empty.rs", "empty")?;
         Ok(Self { folder, helpers })
     }
 
@@ -99,11 +103,6 @@ impl Tools {
             .collect();
         found.sort();
         found
-    }
-
-    /// The program that start-up is compared with.
-    pub(crate) fn empty(&self) -> PathBuf {
-        std::env::current_exe().map_or_else(|_| self.folder.join("empty"), |own| own.with_file_name("empty"))
     }
 }
 
