@@ -418,9 +418,17 @@ fn hostile_entries_are_never_acted_upon() {
         entries.join(","),
         entry(&own.to_string())
     );
+    let text = text.replacen("\"global\":{", "\"global\":{\"null\":null,\"twice\":{\"a\":1,\"a\":2},", 1);
     write(&scene.registry(), &text);
     let listed = ptrack(&scene, &["list"]).ended(0).records();
-    assert_eq!(listed.len(), 10);
+    assert_eq!(listed.len(), 12);
+    ptrack(&scene, &["beat", "null"]).ended(1);
+    ptrack(&scene, &["rm", "null"]).ended(0);
+    assert_eq!(
+        self::text(&scene.registry()).matches(r#"{"a":1,"a":2}"#).count(),
+        1,
+        "what nobody touches stays"
+    );
     assert!(listed.iter().all(|record| record["alive"] != "alive"), "{listed:?}");
     assert!(listed.iter().all(|record| record["pid"] != 1));
     let said = scene.sh("ptrack list | pkill-tree").run();

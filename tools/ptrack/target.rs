@@ -44,7 +44,8 @@ pub(super) fn beat(desk: &Desk, args: &BeatArgs, reporter: &mut Reporter) -> Out
 
 fn beat_one(desk: &Desk, document: &mut Document, target: &Target, args: &BeatArgs) -> Result<()> {
     for mut service in target.services(desk, document, &args.scope)? {
-        if let Verdict::Dead(why) = desk.judge(&service) {
+        if let verdict @ (Verdict::Dead(_) | Verdict::Inert(_)) = desk.judge(&service) {
+            let why = verdict.why().unwrap_or_default();
             return Err(Error::new(Kind::Gone, "note sign of life", &service.name, why));
         }
         if let Some(word) = &args.status {

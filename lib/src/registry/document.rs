@@ -52,9 +52,9 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Parses the entry. An error says which service cannot be understood.
+    /// Parses the entry. One that cannot be understood is a service without fields, which names no process.
     pub fn service(&self) -> Result<Service> {
-        Service::parse(self.scope.clone(), self.name, self.json)
+        Ok(Service::parse(self.scope.clone(), self.name, self.json))
     }
 }
 
@@ -223,7 +223,7 @@ impl Document {
     /// Reads one service; none where the scope has no such name.
     pub fn get(&self, scope: &Scope, name: &str) -> Result<Option<Service>> {
         let node = self.object(&scope.path()).and_then(|map| map.get(name));
-        node.map(|node| Service::parse(scope.clone(), name, self.json(node))).transpose()
+        Ok(node.map(|node| Service::parse(scope.clone(), name, self.json(node))))
     }
 
     /// Reads one service by name. Without a scope it must be the only one of its name, or an error lists the scopes.

@@ -1,12 +1,15 @@
 //! What is left over when a session or a service has ended.
 
+use std::collections::{HashMap, HashSet};
+
 use super::document::Document;
 use super::judge::{Verdict, judge, judged};
 use super::service::Service;
 use super::{Registry, set_identity};
 use crate::error::Result;
 use crate::host::{Host, own_uid};
-use crate::id::{Identity, Source as IdSource};
+use crate::id::{Identity, Pid, Source as IdSource};
+use crate::record::Process;
 use crate::select::variable;
 use crate::snapshot;
 use crate::source::{Source, Wants};
@@ -69,7 +72,7 @@ pub fn forget_dead(registry: &Registry, host: &Host, source: &Source) -> Result<
                 Some(now)
             })
             .collect();
-        let doomed: std::collections::HashSet<_> =
+        let doomed: HashSet<_> =
             services.iter().map(|(service, _)| (service.scope.clone(), service.name.clone())).collect();
         document.remove_all(|entry| doomed.contains(&(entry.scope.clone(), entry.name.to_owned())));
         for service in &identified {
@@ -135,13 +138,32 @@ fn carriers(host: &Host, source: &Source, id: &str) -> Result<Vec<Identity>> {
     let wants = Wants { identity: true, uid: true, ..Wants::default() };
     let processes = snapshot::read_pids(source, &source.pids()?, wants)?;
     let own = |uid: Option<u32>| uid == Some(own_uid());
+    // Whoever asks carries the mark as well when it is part of the session, and so do those that it runs below.
+    let asking = line_of(&processes);
     let carries = |environ: &[u8]| MARKS.iter().any(|name| variable(environ, name) == Some(id.as_bytes()));
     // The environment is read after the identity: of another process that has the number by now, it condemns nobody
     // who lives.
-    let found =
-        processes.iter().filter(|process| own(process.uid) && !process.kernel_thread && !process.is_zombie());
+    let found = processes.iter().filter(|process| {
+        own(process.uid)
+            && !process.kernel_thread
+            && !process.is_zombie()
+            && !asking.contains(&process.pid.get())
+    });
     Ok(found
         .filter(|process| source.environ(process.pid).is_ok_and(|environ| carries(&environ)))
         .map(|process| process.identity(host.place()))
         .collect())
+}
+
+/// The numbers of this process and its ancestors.
+fn line_of(processes: &[Process]) -> HashSet<u32> {
+    let parents: HashMap<u32, u32> =
+        processes.iter().map(|process| (process.pid.get(), process.ppid)).collect();
+    let mut line = HashSet::new();
+    let mut next = Pid::this().get();
+    while line.insert(next) {
+        let Some(parent) = parents.get(&next) else { break };
+        next = *parent;
+    }
+    line
 }

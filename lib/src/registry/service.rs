@@ -21,6 +21,8 @@ pub struct Service {
     /// Its name, unique within the scope.
     pub name: String,
     pub(super) record: Record,
+    /// Why the entry could not be read, where it is no object of fields.
+    broken: Option<String>,
 }
 
 /// The states of a service (field `status`).
@@ -102,18 +104,22 @@ impl Service {
             Scope::Project(path) => record.set("projectPath", path),
             Scope::Session(id) => record.set("sessionId", id),
         }
-        Self { scope, name: name.to_owned(), record }
+        Self::from_fields(scope, name, record)
     }
 
     /// Makes an entry from fields that another program, or an older self, wrote.
     pub fn from_fields(scope: Scope, name: &str, record: Record) -> Self {
-        Self { scope, name: name.to_owned(), record }
+        Self { scope, name: name.to_owned(), record, broken: None }
     }
 
-    pub(super) fn parse(scope: Scope, name: &str, json: &str) -> Result<Self> {
+    /// Reads an entry. One that is no object of fields has none, and names no process: it can be listed and removed.
+    pub(super) fn parse(scope: Scope, name: &str, json: &str) -> Self {
         match Record::parse(json.as_bytes()) {
-            Ok(record) => Ok(Self { scope, name: name.to_owned(), record }),
-            Err(error) => Err(Error::new(Kind::Damaged, "read entry of service", name, error.why())),
+            Ok(record) => Self::from_fields(scope, name, record),
+            Err(error) => Self {
+                broken: Some(error.why().to_owned()),
+                ..Self::from_fields(scope, name, Record::default())
+            },
         }
     }
 
@@ -191,6 +197,10 @@ impl Service {
     /// An identity that names another number than `pid` is that of an earlier process: some other program has changed
     /// `pid` since. Then only the number is known. An error says why the entry names no process that could be meant.
     pub fn identity(&self) -> Result<Identity> {
+        if let Some(why) = &self.broken {
+            let why = format!("the entry cannot be read: {why}");
+            return Err(Error::new(Kind::Damaged, "use entry", &self.name, why));
+        }
         identity_in(&self.record, &self.name)
     }
 
