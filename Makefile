@@ -30,7 +30,7 @@ demo: all
 	PATH="$(abspath $(TARGET))/release:$$PATH" tests/demo
 
 test:
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 # `make check TESTED=1`, right after `make test`, does not run the tests again.
 check: format lints $(if $(TESTED),,test) docs pages scripts sizes
