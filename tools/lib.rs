@@ -7,10 +7,18 @@ pub mod frame;
 pub mod pkill_tree;
 pub mod porphans;
 pub mod preap;
+pub mod psession;
 pub mod pspawn;
 pub mod pstree_json;
 pub mod ptrack;
 
 /// Every tool of the suite by name, in the order of the manual. Tests and generators go through this list.
-pub const TOOLS: &[frame::Tool] =
-    &[pstree_json::TOOL, porphans::TOOL, pkill_tree::TOOL, ptrack::TOOL, preap::TOOL, pspawn::TOOL];
+pub const TOOLS: &[frame::Tool] = &[
+    pstree_json::TOOL,
+    porphans::TOOL,
+    pkill_tree::TOOL,
+    ptrack::TOOL,
+    preap::TOOL,
+    pspawn::TOOL,
+    psession::TOOL,
+];

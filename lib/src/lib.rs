@@ -44,6 +44,7 @@ pub mod sys;
 
 pub mod pipeline;
 pub mod registry;
+pub mod session;
 pub mod snapshot;
 pub mod spawn;
 pub mod terminate;

@@ -18,6 +18,16 @@ impl Signal {
     pub const STOP: Self = Self(19);
     /// Lets a stopped process go on.
     pub const CONT: Self = Self(18);
+    /// Tells a parent that a child has changed.
+    pub const CHLD: Self = Self(17);
+    /// Tells that the terminal has gone.
+    pub const HUP: Self = Self(1);
+    /// Interrupts, as a key of the terminal does.
+    pub const INT: Self = Self(2);
+    /// Quits, as a key of the terminal does.
+    pub const QUIT: Self = Self(3);
+    /// Stops, as a key of the terminal does.
+    pub const TSTP: Self = Self(20);
 
     const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
 

@@ -135,6 +135,15 @@ impl Source {
             .map_err(|errno| Error::system("read link", format!("{pid}/{name}"), errno))
     }
 
+    /// The children of the first thread of a process (proc_tid_children(5)); none where the kernel does not offer it.
+    ///
+    /// The kernel promises a whole list only while none of them dies: for own children, in a loop that ends them.
+    pub fn children(&self, pid: Pid) -> Option<Vec<Pid>> {
+        let list = self.whole(pid, &format!("task/{pid}/children")).ok()?;
+        let words = list.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        Some(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect())
+    }
+
     /// A file of a process as a whole.
     pub fn whole(&self, pid: Pid, name: &str) -> Result<Vec<u8>> {
         let failed = |errno| Error::system("read", format!("/proc/{pid}/{name}"), errno);

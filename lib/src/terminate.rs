@@ -35,7 +35,7 @@ use crate::signal::Signal;
 use crate::source::Source;
 use crate::status::End;
 
-pub use engine::{plan, run};
+pub use engine::{plan, run, run_below};
 
 /// What somebody asked to end.
 #[derive(Clone, Debug)]

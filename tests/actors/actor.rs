@@ -46,6 +46,11 @@ const MODES: &[Mode] = &[
     ("orphan", shapes::orphan, "[N]: children that stay when their parent ends; --depth --width below each"),
     ("double-fork", shapes::double_fork, "a grandchild that is adopted while the root lives"),
     ("setsid-child", shapes::setsid_child, "a child in a session of its own"),
+    (
+        "brothers",
+        shapes::brothers,
+        "[N]: made with CLONE_PARENT, so they are children of the actor's parent; --setsid",
+    ),
     ("daemon", shapes::daemon, "setsid and a double fork: a member of a session whose leader has gone"),
     ("clear-env", names::clear_env, "idle with an empty environment"),
     ("argv", names::argv, "[ARG…]: idle with these bytes as its arguments; --size --count, --none"),

@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpid, setpgid, setsid};
 use crate::Played;
 use crate::cast::Cast;
 use crate::life::{Life, announce, wait_for_death_of};
-use crate::sys::{Side, fork};
+use crate::sys::{Side, fork, fork_beside};
 
 /// One process that waits.
 pub(crate) fn idle(cast: &Cast) -> Played {
@@ -77,6 +77,21 @@ pub(crate) fn setsid_child(cast: &Cast) -> Played {
     }
     setsid()?;
     grow(cast, cast.role("leader"), cast.depth, cast.width)
+}
+
+/// So many brothers: children of one's own parent, each the parent's child like oneself.
+pub(crate) fn brothers(cast: &Cast) -> Played {
+    let count = cast.number(0, 1)?;
+    let life = Life::begin(cast, cast.role("root"), count, "")?;
+    for _ in 0..count {
+        if let Side::Child = fork_beside()? {
+            if cast.setsid {
+                setsid()?;
+            }
+            return grow(cast, "brother", cast.depth, cast.width);
+        }
+    }
+    life.live()
 }
 
 /// A daemon as textbooks make it, while the root lives: setsid, fork again, and the leader ends.

@@ -25,6 +25,18 @@ pub(crate) fn fork() -> nix::Result<Side> {
     }
 }
 
+/// Forks a child of one's own parent: a brother.
+pub(crate) fn fork_beside() -> nix::Result<Side> {
+    const FLAGS: libc::c_long = libc::CLONE_PARENT as libc::c_long | libc::SIGCHLD as libc::c_long;
+    // SAFETY: as for fork: no stack is given, so the child goes on with a copy of this one, and there is one thread.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, FLAGS, 0, 0, 0, 0) })?;
+    match i32::try_from(pid) {
+        Ok(0) => Ok(Side::Child),
+        Ok(pid) => Ok(Side::Parent(Pid::from_raw(pid))),
+        Err(_) => Err(Errno::ERANGE),
+    }
+}
+
 /// Opens a handle of a process.
 pub(crate) fn pidfd_open(pid: Pid) -> nix::Result<File> {
     // SAFETY: the call takes two integers and no memory.

@@ -51,6 +51,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("ptrack", ptrack),
     ("preap", preap),
     ("pspawn", pspawn),
+    ("psession", psession),
 ];
 
 fn pstree_json(scene: &Scene) -> Streams {
@@ -168,6 +169,18 @@ fn pspawn(scene: &Scene) -> Streams {
         command("timed", &["--ttl", "1m", "--port", "1"]),
     ];
     (outputs, &["service"])
+}
+
+fn psession(scene: &Scene) -> Streams {
+    let script =
+        "setsid sleep 0.1 & (setsid sleep 1001 &); PROCHERD_KEEP=1 sleep 1002 & sleep 0.5; kill -USR1 $$";
+    let tool = scene.tool("psession").args(["--events", "1", "--", "sh", "-c", script]);
+    let output = tool.run();
+    // Both have to have happened for all fields to be judged.
+    let words = ["started", "adopted", "exited", "terminated", "left"];
+    let records = output.records();
+    assert!(words.iter().all(|word| records.iter().any(|record| record["event"] == *word)), "{output:?}");
+    (vec![output], &["event"])
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod pipelines;
 mod pkill_tree;
 mod porphans;
 mod preap;
+mod psession;
 mod pspawn;
 mod pstree_json;
 mod ptrack;

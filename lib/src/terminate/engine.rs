@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::guard::Spare;
 use super::set::Set;
 use super::watch::Watch;
 use super::{Observer, Options, Outcome, Phase, Plan, Root, Setting, Summary, Via};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::handle::{self, Look};
 use crate::host;
+use crate::id::Pid;
 use crate::record::Process;
 use crate::signal::Signal;
 use crate::snapshot;
@@ -54,9 +56,40 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
+    run_with(setting, roots, options, None, observer)
+}
+
+/// Ends all that descends from this process, but not itself, and not those that `spare` picks with what is below them.
+///
+/// No other guard stands: who calls this has started them all. Only descent leads to members, so this is complete only
+/// in a child subreaper (prctl(2)), which stays the ancestor of whatever was started below it. The observer is told of
+/// this process as [`Outcome::Protected`].
+pub fn run_below(
+    setting: Setting<'_>,
+    options: &Options,
+    spare: &dyn Fn(&Process) -> bool,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
+    let gone = || Error::new(Kind::System, "find this process", "/proc", "it is not there");
+    let own = setting.source.reader(WANTS).read(Pid::this())?.ok_or_else(gone)?;
+    let identity = own.identity(setting.host.place());
+    let root = Root { identity, sid: None, pgid: None, cookie: None, via: Via::Named };
+    let options =
+        Options { only: false, by_group: false, by_session: false, by_cookie: false, ..options.clone() };
+    run_with(setting, &[root], &options, Some(spare), observer)
+}
+
+fn run_with(
+    setting: Setting<'_>,
+    roots: &[Root],
+    options: &Options,
+    spare: Option<Spare<'_>>,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
     let start = Instant::now();
     let table = snapshot::read(setting.host, setting.source, WANTS)?;
-    let set = Set::new(setting, options, &table, descriptors());
+    let mut set = Set::new(setting, options, &table, descriptors());
+    set.spare = spare;
     let watch = Watch::new().map_err(|errno| Error::system("watch processes", "", errno))?;
     let look_cost = start.elapsed();
     observer.begin(&table.view);

@@ -27,6 +27,9 @@ const SHARED_DAEMONS: [&str; 12] = [
     "zellij",
 ];
 
+/// Tells which of our own descendants are spared: there the only guard.
+pub(super) type Spare<'a> = &'a dyn Fn(&Process) -> bool;
+
 /// Decides who is left alone.
 pub(super) struct Guards {
     own: Pid,

@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::guard::Guards;
+use super::guard::{Guards, Spare};
 use super::numbers::{Age, Numbers, age};
 use super::{Guard, Missing, Options, Outcome, Root, Setting, Target, Via};
 use crate::evidence;
@@ -69,6 +69,8 @@ pub(super) struct Set<'a> {
     groups: HashMap<u32, Claim>,
     cookies: HashSet<Box<[u8]>>,
     marks: HashMap<(Pid, u64), Mark>,
+    /// Who is spared where the set is all that descends from this process: then nobody else is.
+    pub(super) spare: Option<Spare<'a>>,
     /// How many descriptors may be held.
     budget: usize,
 }
@@ -86,6 +88,7 @@ impl<'a> Set<'a> {
             groups: HashMap::new(),
             cookies: HashSet::new(),
             marks: HashMap::new(),
+            spare: None,
             budget,
         }
     }
@@ -154,7 +157,8 @@ impl<'a> Set<'a> {
             return;
         }
         self.guards.name(self.setting, table, index);
-        let guard = self.guards.judge(self.setting, table, index, root.via);
+        let judged = || self.guards.judge(self.setting, table, index, root.via);
+        let guard = self.spare.map_or_else(judged, |_| Some(Guard::Itself));
         self.admit(table, index, root.via, None, guard, Some(handle));
         if let Some(member) = self.members.last_mut() {
             member.target.source = root.identity.source;
@@ -355,8 +359,11 @@ impl<'a> Set<'a> {
         if self.member_at(table, at).is_some() || table.get(at).is_zombie() {
             return;
         }
-        let mut guard = self.guards.judge(self.setting, table, at, via);
-        if guard.is_none() && self.is_kept(table, at) {
+        let mut guard = match self.spare {
+            Some(spare) => spare(table.get(at)).then_some(Guard::Kept),
+            None => self.guards.judge(self.setting, table, at, via),
+        };
+        if guard.is_none() && self.spare.is_none() && self.is_kept(table, at) {
             guard = Some(Guard::Kept);
         }
         if guard.is_none() && matches!(via, Via::Session | Via::Group | Via::Cookie) {

@@ -46,6 +46,8 @@ pub(crate) struct Running {
     pub(super) status: Option<ExitStatus>,
     /// How many bytes of output [`Running::record`] has taken.
     pub(super) taken: usize,
+    /// How many bytes of the screen [`Running::wait_for_screen`] has passed.
+    pub(super) seen: usize,
     pub(super) output: Output,
     pub(super) _home: Option<TempDir>,
 }
@@ -79,6 +81,28 @@ impl Running {
         self.serve(Duration::ZERO);
         let Some((file, bytes, done)) = &self.stdin else { return false };
         *done == bytes.len() && waiting_in(file) == 0
+    }
+
+    /// Presses keys on its terminal.
+    #[track_caller]
+    pub(crate) fn keys(&mut self, keys: &str) {
+        let Some(screen) = &self.pipes.screen else { panic!("{}: not on a terminal", self.shown) };
+        (&*screen).write_all(keys.as_bytes()).expect("room for some keys");
+    }
+
+    /// Waits until a text stands on its terminal after what was waited for before.
+    #[track_caller]
+    pub(crate) fn wait_for_screen(&mut self, text: &str) {
+        loop {
+            let fresh = &self.output.screen[self.seen..];
+            let found = fresh.windows(text.len()).position(|window| window == text.as_bytes());
+            if let Some(at) = found {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(self.status.is_none(), "it ended without showing {text:?}: {:?}", self.output);
+            self.serve(Duration::from_millis(100));
+        }
     }
 
     /// Ends its standard input once all has been read.

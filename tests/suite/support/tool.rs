@@ -292,6 +292,7 @@ impl Tool {
             end: begun + self.deadline,
             status: None,
             taken: 0,
+            seen: 0,
             output: Output::default(),
             _home: self.own_home,
         }

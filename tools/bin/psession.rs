@@ -1,0 +1,5 @@
+//! See `procherd_tools::psession`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::psession::main()
+}

@@ -1,0 +1,78 @@
+//! What happens in a session, as records.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+
+use procherd::error::{Error, Kind, Result};
+use procherd::host::unix_ms;
+use procherd::session::{Event, Observer};
+use procherd::status::End;
+use procherd::sys;
+use procherd::text::rfc3339;
+
+use crate::frame::Reporter;
+
+/// Writes events, each line in one call: both halves of the session write to the same file.
+pub(super) struct Events<'a> {
+    file: Option<File>,
+    session: &'a str,
+    reporter: &'a mut Reporter,
+}
+
+/// Opens where events go: a descriptor by its number, else a file that is appended to.
+pub(super) fn open(place: &OsStr) -> Result<File> {
+    let failed = |error: std::io::Error| Error::system("open events", place.display(), error);
+    let number =
+        place.to_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    match number {
+        Some(text) => {
+            let number = text
+                .parse()
+                .map_err(|_| Error::new(Kind::Invalid, "open events", text, "not a descriptor"))?;
+            sys::keep_descriptor(number).map(File::from).map_err(|errno| failed(errno.into()))
+        }
+        None => File::options().append(true).create(true).open(place).map_err(failed),
+    }
+}
+
+impl<'a> Events<'a> {
+    /// Writes the events of a session to a file, or nowhere.
+    pub(super) fn new(file: Option<File>, session: &'a str, reporter: &'a mut Reporter) -> Self {
+        Self { file, session, reporter }
+    }
+}
+
+impl Observer for Events<'_> {
+    fn listens(&self) -> bool {
+        self.file.is_some()
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        let Some(file) = &mut self.file else { return };
+        let mut out = Vec::new();
+        let mut line = event.process.line_as("event", event.view, &mut out);
+        line.field("event", event.what.word())
+            .field("at", &rfc3339(unix_ms()).to_string())
+            .field("session", self.session)
+            .known("signal", event.signal.as_ref());
+        match event.end {
+            Some(End::Exited(code)) => line.field("exit_status", &code),
+            Some(End::Signalled(signal)) => line.field("exit_signal", &signal),
+            None => &mut line,
+        };
+        line.known("why", event.why);
+        line.end();
+        if let Err(error) = file.write_all(&out) {
+            // Said once; what the events are about goes on.
+            self.file = None;
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                self.reporter.fault(&Error::system("write events", "", error));
+            }
+        }
+    }
+
+    fn fault(&mut self, error: &Error) {
+        self.reporter.fault(error);
+    }
+}
