@@ -324,8 +324,9 @@ impl FromStr for Identity {
             None => Ok(Self::typed(text.parse()?, None)),
             Some((pid, inode)) => {
                 let all_digits = !inode.is_empty() && inode.bytes().all(|byte| byte.is_ascii_digit());
-                let inode =
-                    inode.parse().ok().filter(|_| all_digits).ok_or("not an inode after the colon")?;
+                // No process has the inode 0.
+                let inode = inode.parse().ok().filter(|inode| all_digits && *inode > 0);
+                let inode = inode.ok_or("not an inode after the colon")?;
                 Ok(Self::typed(pid.parse()?, Some(inode)))
             }
         }
@@ -370,7 +371,7 @@ mod tests {
     fn pid_and_inode_are_read_as_util_linux_prints_them() {
         let id: Identity = "77:1234".parse().expect("an identity");
         assert_eq!((id.pid.get(), id.inode, id.source), (77, Some(1234), Source::NumberAndInode));
-        for text in ["77:", ":5", "77:x", "77:+1", "77:1:2"] {
+        for text in ["77:", ":5", "77:x", "77:0", "77:+1", "77:1:2"] {
             assert!(text.parse::<Identity>().is_err(), "{text:?} was accepted");
         }
     }
