@@ -155,6 +155,8 @@ impl Observer for Told<'_, '_> {
     fn missing(&mut self, _: &Missing) {}
 
     fn outcome(&mut self, report: &Report<'_>) {
+        // A child of our own is told with how it ended, which only who reaps it knows for certain.
+        self.0.reap();
         let ended = matches!(report.outcome, Outcome::Exited | Outcome::Killed);
         if ended && report.target.guard != Some(Guard::Itself) {
             self.0.has_ended(&report.target.process, report.end, report.signal);
