@@ -188,7 +188,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
 fn exit(summary: &Summary) -> Exit {
     if summary.timed_out {
         Exit::TimedOut
-    } else if summary.survived + summary.not_permitted + summary.foreign + summary.replaced > 0 {
+    } else if summary.survived + summary.not_permitted + summary.foreign + summary.replaced > 0
+        || summary.unseen
+    {
         Exit::Failed
     } else {
         // Roots that were refused or not found have been said, and count.

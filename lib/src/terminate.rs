@@ -364,6 +364,8 @@ pub struct Summary {
     pub refused: usize,
     /// Processes that took the place of a named one and live on.
     pub replaced: usize,
+    /// Whether a session or group of the set is still in use by somebody that no look has caught.
+    pub unseen: bool,
     /// Milliseconds that it took.
     pub elapsed_ms: u64,
 }

@@ -291,6 +291,9 @@ pub fn sentence(summary: &Summary) -> String {
     detail(summary.not_permitted, "not permitted");
     detail(summary.survived, "survived");
     detail(summary.replaced, "replaced");
+    if summary.unseen {
+        text.push_str(", and somebody of the set lives on that no look has caught");
+    }
     let _ = write!(text, ", in {} ms", summary.elapsed_ms);
     text
 }

@@ -5,6 +5,7 @@ mod deaths;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal as Interrupt};
 
 use super::guard::Spare;
 use super::set::Set;
@@ -298,7 +299,8 @@ impl Engine<'_> {
         loop {
             if self.living == 0 {
                 let fresh = self.look()?;
-                if fresh.iter().all(|member| !self.is_living(*member)) {
+                if fresh.iter().all(|member| !self.is_living(*member)) && !self.set.is_still_used(&self.table)
+                {
                     return Ok(());
                 }
                 self.ask(&fresh);
@@ -325,7 +327,10 @@ impl Engine<'_> {
     }
 
     /// Stops all, finds all, kills all; until two looks find nobody, or the time is up.
+    ///
+    /// An interrupt waits until this is over: in the middle it would leave processes behind that are stopped for good.
     fn force(&mut self) -> Result<()> {
+        let _uninterrupted = Uninterrupted::begin();
         let deadline = self.bounded(Instant::now() + self.options.kill_wait);
         let mut clean = 0;
         while clean < 2 && Instant::now() < deadline {
@@ -340,7 +345,9 @@ impl Engine<'_> {
                 self.wait(left.min(LONGEST_NAP), Phase::Force, deadline);
             }
             let fresh = self.look()?;
-            clean = if fresh.iter().any(|member| self.is_living(*member)) { 0 } else { clean + 1 };
+            let unseen =
+                fresh.iter().any(|member| self.is_living(*member)) || self.set.is_still_used(&self.table);
+            clean = if unseen { 0 } else { clean + 1 };
             if self.living > 0 && clean > 0 {
                 // Known members live on past the deadline: they are survivors.
                 break;
@@ -439,10 +446,36 @@ impl Engine<'_> {
                 self.tell(member, Outcome::Survived, None);
             }
         }
+        self.summary.unseen = self.living == 0 && self.set.is_still_used(&self.table);
         let out_of_time = self.end_by.is_some_and(|end| Instant::now() >= end);
         self.summary.timed_out = out_of_time && self.summary.survived > 0;
         self.summary.elapsed_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.summary
+    }
+}
+
+/// While it lives, the signals by which people and systems interrupt this program wait.
+struct Uninterrupted(Option<SigSet>);
+
+impl Uninterrupted {
+    fn begin() -> Self {
+        let mut wait = SigSet::empty();
+        for signal in
+            [Interrupt::SIGINT, Interrupt::SIGTERM, Interrupt::SIGHUP, Interrupt::SIGQUIT, Interrupt::SIGTSTP]
+        {
+            wait.add(signal);
+        }
+        let before = SigSet::thread_get_mask().ok();
+        Self(before.filter(|_| wait.thread_block().is_ok()))
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        if let Some(before) = self.0 {
+            // It was in force before, so it can be set again.
+            let _ = before.thread_set_mask();
+        }
     }
 }
 

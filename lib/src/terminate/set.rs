@@ -354,6 +354,26 @@ impl<'a> Set<'a> {
         self.members.len() > before
     }
 
+    /// Tells whether the number of a dead leader is in use although a look shows nobody who uses it: somebody hops from
+    /// process to process faster than the table is read.
+    pub(super) fn is_still_used(&self, table: &Table) -> bool {
+        let (sessions, groups) = (self.sessions.iter(), self.groups.iter());
+        let dead = |claim: &Claim| {
+            let known = self.by_pid.get(&claim.leader.get()).map(|member| &self.members[*member]);
+            known.is_none_or(|member| member.ended)
+        };
+        let shown = |number: u32| {
+            let uses = |process: &Process| {
+                process.pid.get() == number || process.sid == number || process.pgid == number
+            };
+            table.processes().iter().any(uses)
+        };
+        sessions.chain(groups).any(|(number, claim)| {
+            let held = || claim.inode.and_then(|inode| self.setting.host.number_is_held(inode));
+            dead(claim) && held() == Some(true) && !shown(*number)
+        })
+    }
+
     /// Makes a process a member, unless it is one already, is dead, or a guard leaves it out of the set.
     fn consider(&mut self, table: &Table, at: Index, via: Via, from: Pid, work: &mut Vec<Index>) {
         if self.member_at(table, at).is_some() || table.get(at).is_zombie() {
