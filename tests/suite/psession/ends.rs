@@ -66,6 +66,7 @@ fn end(play: &Play, by: By) {
     }
 }
 
+// proves: P16 M21
 #[test]
 fn nobody_gets_away_however_the_session_ends() {
     arena::inside(|| {
@@ -134,6 +135,23 @@ fn either_half_can_be_killed_at_any_moment() {
 }
 
 #[test]
+fn what_a_command_leaves_behind_ends_before_psession_does_and_its_code_is_right() {
+    let scene = Scene::new();
+    // Each holds the life line under another number: the shell takes standard input from what runs in the background.
+    let script =
+        "exec 3<&0; trap '' TERM; (setsid sleep 600 &); setsid sh -c 'sleep 600 & (sleep 600 &)' & exit ";
+    for round in 0..rounds(10) {
+        let code = i32::try_from(round % 256).expect("small");
+        let tool =
+            scene.tool("psession").args(["--grace", "5ms", "--", "sh", "-c", &format!("{script}{code}")]);
+        let mut play = Play::of(tool);
+        wait_until(SOON, "it has ended", || !play.running.runs());
+        assert!(play.nobody_left(), "round {round}");
+        play.running.finish().ended(code).quiet();
+    }
+}
+
+#[test]
 fn polite_processes_end_at_once_and_are_asked_once() {
     let scene = Scene::new();
     let mut play = Play::start(&scene, &["--grace", "60s"], &["daemon", "--depth", "1", "--width", "3"]);
@@ -152,6 +170,7 @@ fn who_ignores_the_request_has_the_whole_grace() {
     assert!(start.elapsed() >= Duration::from_millis(400));
 }
 
+// proves: W43
 #[test]
 fn a_command_that_is_interrupted_has_its_own_time_to_clean_up() {
     let scene = Scene::new();

@@ -57,12 +57,13 @@ fn options_end_at_the_command() {
     scene.tool("psession").run().ended(2).one_message();
 }
 
+// proves: M18
 #[test]
 fn the_command_knows_its_session_and_has_the_surroundings_of_the_caller() {
     let scene = Scene::new();
     let home = scene.home().canonicalize().expect("a folder");
-    let options = ["--id", "a b", "--export", "MY_ID", "--project", "."];
-    let script = "echo $PROCHERD_SESSION $MY_ID $PROCHERD_PROJECT; cat";
+    let options = ["--id", "a b", "--export", "CLAUDE_SESSION_ID", "--project", "."];
+    let script = "echo $PROCHERD_SESSION $CLAUDE_SESSION_ID $PROCHERD_PROJECT; cat";
     let tool = scene.tool("psession").args(options).args(["--", "sh", "-c", script]);
     let said = tool.cwd(&home).stdin("typed\n").run().ended(0);
     assert_eq!(said.text(), format!("a b a b {}\ntyped\n", home.display()));
@@ -93,7 +94,7 @@ fn sessions(scene: &Scene) -> Vec<String> {
     document["sessions"].as_object().into_iter().flatten().map(|(id, _)| id.clone()).collect()
 }
 
-// acceptance: M24 M33 P16
+// proves: M33
 #[test]
 fn a_session_is_registered_before_its_command_runs_and_until_it_has_ended() {
     let scene = Scene::new();
@@ -201,7 +202,7 @@ fn events_go_to_a_descriptor_that_the_command_does_not_get() {
     assert!(said.one_message().contains("open events: 77"), "{said:?}");
 }
 
-// acceptance: M18 M20
+// proves: M20
 #[test]
 fn a_script_with_the_hook_ends_what_it_has_started() {
     for (end, code) in [("exit 4", Some(4)), ("kill -TERM $$", None), ("kill -INT $$", None)] {
