@@ -1,6 +1,6 @@
 //! The child's side: what happens between the fork and the exec.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -190,10 +190,18 @@ fn become_command(order: &Order, program: &Path, word: &str) -> Failure {
             return Failure(Step::Log, Errno::from_raw(error.raw_os_error().unwrap_or(0)));
         }
     }
-    let failed = |errno| Failure(Step::Exec, errno);
-    let words = order.command.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<Vec<_>, _>>();
-    let path = CString::new(program.as_os_str().as_bytes());
     let environment = order.environment.with_marks(&order.name, word);
+    Failure(Step::Exec, exec(program, &order.command, environment))
+}
+
+/// Becomes another program. Returns only why that failed.
+pub(super) fn exec(
+    program: &Path,
+    words: &[OsString],
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Errno {
+    let words = words.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<Vec<_>, _>>();
+    let path = CString::new(program.as_os_str().as_bytes());
     let block = environment.into_iter().map(|(mut name, value)| {
         name.push("=");
         name.push(value);
@@ -202,9 +210,9 @@ fn become_command(order: &Order, program: &Path, word: &str) -> Failure {
     match (path, words, block.collect::<Result<Vec<_>, _>>()) {
         (Ok(path), Ok(words), Ok(block)) => match execve(&path, &words, &block) {
             Ok(never) => match never {},
-            Err(errno) => failed(errno),
+            Err(errno) => errno,
         },
         // A NUL in a word cannot come from a command line.
-        _ => failed(Errno::EINVAL),
+        _ => Errno::EINVAL,
     }
 }

@@ -3,15 +3,14 @@
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::str::FromStr;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use regex::bytes::Regex;
+use nix::unistd::chdir;
+use regex_lite::Regex;
 
-use super::child::{null_input, null_output};
+use super::child::{exec, null_input, null_output};
 use super::{Order, Output};
 use crate::error::{Error, Result};
 use crate::id::Pid;
@@ -202,7 +201,8 @@ fn written(log: &Path, before: Option<Stamp>, pattern: &Regex) -> bool {
     let from = file.metadata().ok().as_ref().and_then(same).map_or(0, |before| before.size);
     let mut text = Vec::new();
     let read = file.seek(SeekFrom::Start(from)).and_then(|_| (&file).take(MOST_LOG).read_to_end(&mut text));
-    read.is_ok() && text.split(|byte| *byte == b'\n').any(|line| pattern.is_match(line))
+    read.is_ok()
+        && text.split(|byte| *byte == b'\n').any(|line| pattern.is_match(&String::from_utf8_lossy(line)))
 }
 
 /// Starts a line of shell in the surroundings of a service, without its marks: it is no part of it.
@@ -211,11 +211,11 @@ fn run(line: &str, order: &Order) -> Result<Pid> {
         Side::Parent(pid) => Ok(pid),
         Side::Child => {
             sys::reset_signals();
-            if null_input().and_then(|()| null_output()).is_ok() {
-                let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", line]).current_dir(&order.cwd).env_clear().envs(order.environment.iter());
+            let there = null_input().and_then(|()| null_output()).and_then(|()| chdir(&order.cwd));
+            if there.is_ok() {
+                let environment = order.environment.iter().map(|(name, value)| (name.into(), value.into()));
                 // It comes back only when there is no shell.
-                let _ = shell.exec();
+                exec(Path::new("/bin/sh"), &["sh".into(), "-c".into(), line.into()], environment);
             }
             sys::leave(127)
         }
