@@ -10,9 +10,6 @@ BASHDIR = $(DATADIR)/bash-completion/completions
 ZSHDIR  = $(DATADIR)/zsh/site-functions
 FISHDIR = $(DATADIR)/fish/vendor_completions.d
 
-# The programs abort on a panic, so the tables for unwinding would be a tenth of their size for nothing.
-RELEASE = --release --locked --config 'build.rustflags=["-Cforce-unwind-tables=no"]'
-
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 TOOLS  = $(basename $(notdir $(wildcard tools/bin/*.rs)))
 
@@ -27,7 +24,7 @@ INSTALLED = \
 	$(foreach file,$(wildcard man/*.json),644:$(file):$(DATADIR)/procherd/$(notdir $(file)))
 
 all:
-	$(CARGO) build $(RELEASE) --bins
+	$(CARGO) build --release --locked --bins
 
 demo: all
 	PATH="$(abspath $(TARGET))/release:$$PATH" tests/demo
@@ -61,7 +58,7 @@ acceptance:
 	$(CARGO) test --quiet --locked --test suite acceptance:: -- --nocapture
 
 bench: all
-	$(CARGO) run $(RELEASE) --package procherd-bench --bin bench
+	$(CARGO) run --release --locked --package procherd-bench --bin bench
 
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
