@@ -6,13 +6,28 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regex::bytes::RegexBuilder;
+use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{Process, View};
 
 /// A regular expression over bytes.
-pub type Pattern = regex::bytes::Regex;
+///
+/// The engine reads text, so each byte, of the pattern as of what it is matched against, stands for the character of its
+/// number (ISO 8859-1). Bytes match bytes that way, whether they are UTF-8 or not.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Tells whether it matches anywhere in the bytes.
+    pub fn is_match(&self, bytes: &[u8]) -> bool {
+        self.0.is_match(&as_characters(bytes))
+    }
+}
+
+fn as_characters(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
 
 /// Reads facts of a process that a table does not hold. The live system reads them; a saved table may have them.
 pub trait Facts {
@@ -84,13 +99,12 @@ pub fn pattern(text: &str) -> Result<Pattern> {
     if text.is_empty() {
         return Err(Error::new(Kind::Invalid, "read pattern", "''", "an empty pattern matches everything"));
     }
-    RegexBuilder::new(text).unicode(false).size_limit(1 << 22).build().map_err(|error| {
-        let why = match error {
-            regex::Error::CompiledTooBig(_) => "too large".to_owned(),
-            error => error.to_string().lines().last().unwrap_or_default().trim().replace("error: ", ""),
-        };
-        Error::new(Kind::Invalid, "read pattern", format_args!("'{text}'"), why)
-    })
+    RegexBuilder::new(&as_characters(text.as_bytes())).size_limit(1 << 22).build().map(Pattern).map_err(
+        |error| {
+            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+            Error::new(Kind::Invalid, "read pattern", format_args!("'{text}'"), why)
+        },
+    )
 }
 
 /// Reads patterns from a text: one a line, empty lines and lines that begin with `#` passed over.
@@ -226,6 +240,17 @@ mod tests {
         };
         assert_eq!(judge(&wanted, b"node\0tsx\0\xff\xfe\0run-agent\0", Fact::Absent), Verdict::Yes);
         assert_eq!(judge(&wanted, b"node\0run-agent\0", Fact::Absent), Verdict::No);
+    }
+
+    #[test]
+    fn a_pattern_that_is_not_ascii_matches_its_own_bytes() {
+        let wanted = pattern("caf\u{e9}.latte").expect("a pattern");
+        assert!(wanted.is_match("node café/latte".as_bytes()));
+        assert!(!wanted.is_match(b"node caf\xe9/latte"), "another encoding is other bytes");
+        assert!(
+            !pattern(r"\w{5}").expect("a pattern").is_match("caf\u{e9}".as_bytes()),
+            "letters are those of ASCII"
+        );
     }
 
     #[test]

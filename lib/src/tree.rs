@@ -125,7 +125,7 @@ impl Table {
     pub fn roots(&self) -> Vec<Index> {
         let mut roots: Vec<Index> =
             (0..self.processes.len()).filter(|index| self.parent[*index] == NONE).collect();
-        roots.sort_by_key(|index| (self.get(*index).start_ticks, self.get(*index).pid));
+        roots.sort_unstable_by_key(|index| (self.get(*index).start_ticks, self.get(*index).pid));
         roots
     }
 

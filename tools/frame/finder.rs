@@ -72,7 +72,7 @@ impl Finder {
             }
         }
         let table = self.scene.table();
-        findings.sort_by_cached_key(|(index, _)| (table.get(*index).start_ticks, table.get(*index).pid));
+        findings.sort_unstable_by_key(|(index, _)| (table.get(*index).start_ticks, table.get(*index).pid));
         Ok(findings)
     }
 

@@ -98,7 +98,7 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
         found = next;
     }
     found.retain(|path| path.is_file());
-    found.sort();
+    found.sort_unstable();
     Ok(found)
 }
 

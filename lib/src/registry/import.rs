@@ -386,7 +386,7 @@ pub fn pid_files(path: &Path) -> Result<Vec<PathBuf>> {
             files.push(file);
         }
     }
-    files.sort();
+    files.sort_unstable();
     Ok(files)
 }
 

@@ -28,7 +28,7 @@ pub fn rebuild(host: &Host, source: &Source) -> Result<Vec<Service>> {
     let mut marked: HashMap<u32, Vec<u8>> = HashMap::new();
     let mut all = snapshot::read_pids(source, &source.pids()?, wants)?;
     all.retain(|process| process.uid == Some(own_uid()) && !process.kernel_thread && !process.is_zombie());
-    all.sort_by_key(|process| (process.start_ticks, process.pid));
+    all.sort_unstable_by_key(|process| (process.start_ticks, process.pid));
     for process in all {
         let Ok(environ) = source.environ(process.pid) else { continue };
         let (Some(id), Some(_)) = (variable(&environ, "PROCHERD_ID"), variable(&environ, "PROCHERD_SERVICE"))
@@ -62,6 +62,6 @@ pub fn rebuild(host: &Host, source: &Source) -> Result<Vec<Service>> {
             services.push((spawn.process.start_ticks, service));
         }
     }
-    services.sort_by_key(|(start, service)| (*start, service.name.clone()));
+    services.sort_unstable_by_key(|(start, service)| (*start, service.name.clone()));
     Ok(services.into_iter().map(|(_, service)| service).collect())
 }
