@@ -163,23 +163,25 @@ fn two_at_once_and_a_busy_registry_do_no_harm() {
 #[test]
 // proves: P23 S14 W54
 fn orphans_of_a_project_are_ended_when_nobody_has_registered_them() {
-    let scene = Scene::new();
-    let mark = format!("PROCHERD_TEST={}", scene.home().display());
-    let (orphan, known) = (scene.start(["orphan", "2", "--depth", "1"]), scene.start(["orphan", "1"]));
-    let innocent = scene.start(["idle"]);
-    for (index, id) in known.living().iter().enumerate() {
-        run(&scene, "ptrack", &["save", &format!("known{index}"), &id.operand()]).ended(0);
-    }
-    let words = ["--env", &mark, "--pattern", "actor"];
-    let plan = run(&scene, "preap", &[&words[..], &["--dry-run"]].concat()).ended(0);
-    assert!(!orphan.living().is_empty(), "a dry run touches nothing");
-    let done = run(&scene, "preap", &words).ended(0);
-    assert_eq!(summary(&plan)["ended"], summary(&done)["ended"]);
-    orphan.assert_nobody_left();
-    assert!(innocent.root().alive());
-    assert!(known.living().iter().all(crate::support::Id::alive) && !known.living().is_empty());
-    // Without a selector, orphans are nobody's business here.
-    assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["ended"], 0);
+    crate::support::arena::inside(|| {
+        let scene = Scene::new();
+        let mark = format!("PROCHERD_TEST={}", scene.home().display());
+        let (orphan, known) = (scene.start(["orphan", "2", "--depth", "1"]), scene.start(["orphan", "1"]));
+        let innocent = scene.start(["idle"]);
+        for (index, id) in known.living().iter().enumerate() {
+            run(&scene, "ptrack", &["save", &format!("known{index}"), &id.operand()]).ended(0);
+        }
+        let words = ["--env", &mark, "--pattern", "actor"];
+        let plan = run(&scene, "preap", &[&words[..], &["--dry-run"]].concat()).ended(0);
+        assert!(!orphan.living().is_empty(), "a dry run touches nothing");
+        let done = run(&scene, "preap", &words).ended(0);
+        assert_eq!(summary(&plan)["ended"], summary(&done)["ended"]);
+        orphan.assert_nobody_left();
+        assert!(innocent.root().alive(), "{done:?}");
+        assert!(known.living().iter().all(crate::support::Id::alive) && !known.living().is_empty());
+        // Without a selector, orphans are nobody's business here.
+        assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["ended"], 0);
+    });
 }
 
 #[test]

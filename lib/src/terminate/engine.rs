@@ -2,6 +2,7 @@
 
 mod deaths;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -93,6 +94,9 @@ fn run_with(
     set.spare = spare;
     let watch = Watch::new().map_err(|errno| Error::system("watch processes", "", errno))?;
     let look_cost = start.elapsed();
+    let seen = |process: &Process| (process.pid, process.start_ticks, process.inode);
+    let watched_after = !options.settle.is_zero();
+    let there_before = table.processes().iter().filter(|_| watched_after).map(seen).collect();
     observer.begin(&table.view);
     let mut engine = Engine {
         setting,
@@ -102,7 +106,7 @@ fn run_with(
         observer,
         table,
         start,
-        start_ticks: host::boot_ms() * setting.host.ticks_per_second() / 1000,
+        there_before,
         end_by: options.timeout.map(|timeout| start + timeout),
         look_cost,
         next_look: start,
@@ -126,8 +130,8 @@ struct Engine<'a> {
     observer: &'a mut dyn Observer,
     table: Table,
     start: Instant,
-    /// The start in the clock that processes begin by.
-    start_ticks: u64,
+    /// Who was there at the first look: nobody of them is a successor. Empty where nobody asks for successors.
+    there_before: HashSet<(Pid, u64, Option<u64>)>,
     end_by: Option<Instant>,
     /// How long the last look took: looks are spaced so that they take a small part of the time.
     look_cost: Duration,
@@ -228,7 +232,8 @@ impl Engine<'_> {
 
     /// Watches for processes that take the place of a named one, and ends them too as often as was asked for.
     ///
-    /// A successor is one that began after this run did, belongs to the same user, and has the same command line.
+    /// A successor was not there at the first look, belongs to the same user, has the same command line, and the same
+    /// parent or session: somebody else's process with the same words is none.
     fn settle(&mut self) -> Result<()> {
         let mut retries = self.options.retries;
         while !self.options.settle.is_zero() && self.living == 0 {
@@ -264,7 +269,8 @@ impl Engine<'_> {
                 let found = self.table.processes().iter().position(|process| {
                     process.cmdline == known.cmdline
                         && process.uid == known.uid
-                        && process.start_ticks >= self.start_ticks
+                        && (process.ppid == known.ppid || process.sid == known.sid)
+                        && !self.there_before.contains(&(process.pid, process.start_ticks, process.inode))
                         && !process.is_zombie()
                 });
                 let found = found.filter(|index| self.set.member_at(&self.table, *index).is_none());
