@@ -41,7 +41,8 @@ fn a_target_that_execs_during_its_grace_is_killed_at_its_end() {
     inside(|| {
         let scene = Scene::new();
         let mut actor = scene.start(["exec-later", "--on-term", "ignore"]);
-        let running = end(&scene, actor.root(), ["--grace", "700ms", "--signal", "HUP"]).start();
+        // A signal that does nothing by default: what was ignored before an exec may end the program after it.
+        let running = end(&scene, actor.root(), ["--grace", "700ms", "--signal", "URG"]).start();
         actor.root().signal(Signal::SIGUSR1);
         actor.event("exec");
         let said = running.finish().ended(0);
