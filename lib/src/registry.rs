@@ -55,7 +55,7 @@ pub use scope::{Choice, Scope, quoted};
 pub use service::{Service, Status};
 pub use session::Session;
 
-use folder::{Folder, Placed};
+use folder::{Draft, Folder, Placed};
 use lock::Lock;
 use service::set_identity;
 
@@ -118,12 +118,7 @@ impl Registry {
     pub fn change<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<T> {
         let folder = Folder::open_or_make(&self.path)?;
         loop {
-            let lock = Lock::take(&folder, self.lock_timeout)?;
-            let draft = folder.draft()?;
-            if !lock.is_current(&folder)? {
-                continue;
-            }
-            folder.sweep(&draft.name)?;
+            let (_lock, draft) = self.begin(&folder)?;
             let mut document = read_in(&folder)?;
             let result = change(&mut document)?;
             if !document.is_changed() {
@@ -140,23 +135,28 @@ impl Registry {
     /// None: it can be read, and stays. A registry that is refused (a link, of another user) is not touched.
     pub fn repair(&self) -> Result<Option<PathBuf>> {
         let folder = Folder::open_or_make(&self.path)?;
+        let (_lock, _draft) = self.begin(&folder)?;
+        match read_in(&folder) {
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == Kind::Damaged => {}
+            Err(error) => return Err(error),
+        }
+        let now = humantime::format_rfc3339_millis(SystemTime::now());
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".damaged-{now}"));
+        folder.set_aside(&name)?;
+        Ok(Some(self.path.with_file_name(name)))
+    }
+
+    /// Takes the lock and makes a draft under it, in the order that `lock` asks for. Drop the draft first.
+    fn begin<'a>(&self, folder: &'a Folder) -> Result<(Lock, Draft<'a>)> {
         loop {
-            let lock = Lock::take(&folder, self.lock_timeout)?;
+            let lock = Lock::take(folder, self.lock_timeout)?;
             let draft = folder.draft()?;
-            if !lock.is_current(&folder)? {
-                continue;
+            if lock.is_current(folder)? {
+                folder.sweep(&draft.name)?;
+                return Ok((lock, draft));
             }
-            folder.sweep(&draft.name)?;
-            match read_in(&folder) {
-                Ok(_) => return Ok(None),
-                Err(error) if error.kind() == Kind::Damaged => {}
-                Err(error) => return Err(error),
-            }
-            let now = humantime::format_rfc3339_millis(SystemTime::now());
-            let mut name = self.path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".damaged-{now}"));
-            folder.set_aside(&name)?;
-            return Ok(Some(self.path.with_file_name(name)));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The course of a run: look, ask, wait, force.
 
 mod deaths;
+mod interrupt;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal as Interrupt};
+
+use interrupt::Uninterrupted;
 
 use super::guard::Spare;
 use super::set::Set;
@@ -457,31 +459,6 @@ impl Engine<'_> {
         self.summary.timed_out = out_of_time && self.summary.survived > 0;
         self.summary.elapsed_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.summary
-    }
-}
-
-/// While it lives, the signals by which people and systems interrupt this program wait.
-struct Uninterrupted(Option<SigSet>);
-
-impl Uninterrupted {
-    fn begin() -> Self {
-        let mut wait = SigSet::empty();
-        for signal in
-            [Interrupt::SIGINT, Interrupt::SIGTERM, Interrupt::SIGHUP, Interrupt::SIGQUIT, Interrupt::SIGTSTP]
-        {
-            wait.add(signal);
-        }
-        let before = SigSet::thread_get_mask().ok();
-        Self(before.filter(|_| wait.thread_block().is_ok()))
-    }
-}
-
-impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        if let Some(before) = self.0 {
-            // It was in force before, so it can be set again.
-            let _ = before.thread_set_mask();
-        }
     }
 }
 
