@@ -10,7 +10,7 @@ mod report;
 mod run;
 mod scene;
 
-pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, SelectorArgs, duration};
+pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorArgs, duration};
 pub use ending::{Ending, sentence};
 pub use expect::{Expect, ExpectArgs};
 pub use finder::{Finder, Finding};

@@ -22,14 +22,14 @@ use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
 use procherd::handle::{self, Look};
 use procherd::host::Host;
-use procherd::registry::{Choice, Service, Verdict, write_service};
+use procherd::registry::{Service, Verdict, write_service};
 use procherd::source::Source;
 use procherd::spawn::{Free, Holder, Order, Probe, Refusal, Started, Starter, Waited, Waiter};
 use procherd::table::Shape;
 use procherd::terminate::Options;
 
 use self::course::{Readiness, Watched};
-use crate::frame::{self, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Tool};
+use crate::frame::{self, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "pspawn", command: Args::command };
@@ -85,36 +85,13 @@ struct Args {
     surroundings: order::Surroundings,
 
     #[command(flatten)]
-    scope: Scope,
+    scope: ScopeArgs,
 
     #[command(flatten)]
     registry: RegistryArgs,
 
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// Whose the service is to be.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Scope [default: $PROCHERD_SESSION, else $PROCHERD_PROJECT, else global]")]
-struct Scope {
-    /// One for the whole machine
-    #[arg(long)]
-    global: bool,
-
-    /// One for the project in this folder, which must exist
-    #[arg(long, value_name = "DIR")]
-    project: Option<String>,
-
-    /// One for this session, which must be registered
-    #[arg(long, value_name = "ID")]
-    session: Option<String>,
-}
-
-impl Scope {
-    fn choice(&self) -> Choice {
-        Choice { global: self.global, project: self.project.clone(), session: self.session.clone() }
-    }
 }
 
 const EXAMPLES: &str = "\

@@ -17,10 +17,10 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use procherd::error::{Error, Kind, Result};
 use procherd::host::Host;
-use procherd::registry::{Choice, Document, Registry, Scope, Service, Verdict};
+use procherd::registry::{Document, Registry, Scope, Service, Verdict};
 use procherd::source::Source;
 
-use crate::frame::{self, Exit, Outcome, OutputArgs, RegistryArgs, Reporter, Tool};
+use crate::frame::{self, Exit, Outcome, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "ptrack", command: Args::command };
@@ -89,29 +89,6 @@ Examples:
   ptrack list --project . | pkill-tree        end all services of this project
   pkill-tree --grace 3s api | ptrack rm -     end a service and forget it
   ptrack get --pid 4711                       the name of the service that a process is";
-
-/// Whose services are meant.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Scope")]
-struct ScopeArgs {
-    /// Services of the whole machine
-    #[arg(long)]
-    global: bool,
-
-    /// Services of the project in this folder, which must exist
-    #[arg(long, value_name = "DIR")]
-    project: Option<String>,
-
-    /// Services of this session, which must be registered
-    #[arg(long, value_name = "ID")]
-    session: Option<String>,
-}
-
-impl ScopeArgs {
-    fn choice(&self) -> Choice {
-        Choice { global: self.global, project: self.project.clone(), session: self.session.clone() }
-    }
-}
 
 /// What all commands work with.
 struct Desk {

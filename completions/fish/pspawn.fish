@@ -15,8 +15,8 @@ complete -c pspawn -l log -d 'Append its output to this file; without it, nobody
 complete -c pspawn -l log-size -d 'Set the log aside before the start when it has this size: 500k, 10M, 1G' -r
 complete -c pspawn -l log-keep -d 'How many logs that were set aside are kept' -r
 complete -c pspawn -l pidfile -d 'Write its number to this file before it runs' -r -F
-complete -c pspawn -l project -d 'One for the project in this folder, which must exist' -r
-complete -c pspawn -l session -d 'One for this session, which must be registered' -r
+complete -c pspawn -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c pspawn -l session -d 'What belongs to this session, which must be registered' -r
 complete -c pspawn -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c pspawn -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -30,7 +30,7 @@ complete -c pspawn -l ensure -d 'Be content when it runs already'
 complete -c pspawn -l replace -d 'End what runs under this name first, whatever its command line'
 complete -c pspawn -l foreground -d 'Become the command: same process, same streams, same session'
 complete -c pspawn -s n -l dry-run -d 'Do all that comes before, print what would be registered, and start nothing'
-complete -c pspawn -l global -d 'One for the whole machine'
+complete -c pspawn -l global -d 'What belongs to the whole machine'
 complete -c pspawn -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pspawn -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pspawn -s V -l version -d 'Print version'

@@ -56,8 +56,8 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l type -d 'The kind
 per-project\t'One for each project'
 per-session\t'One for each session'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l meta -d 'A note to keep with the service; repeatable' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -70,13 +70,13 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l lock-timeout -d '
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l group -d 'Note the members of its process group, too, not only the processes below it'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l replace -d 'Take the name from a service that still runs; that one goes on, unregistered'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l strict -d 'Stop at the first bad line of the input'
-complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l pid -d 'Say which service this process is: its name, or "unknown"' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -86,12 +86,12 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l color -d 'When to 
 always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
@@ -107,12 +107,12 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l dead -d 'Only tho
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l foreign -d 'Only those of other machines and pid namespaces'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l unknown -d 'Only those that cannot be judged'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l count -d 'Write only how many there are'
-complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -123,15 +123,15 @@ always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l summary -d 'Write only the totals'
-complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l status -d 'The state to note, too' -r -f -a "running\t''
 unhealthy\t''
 failed\t''"
-complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -142,12 +142,12 @@ always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l strict -d 'Stop at the first bad line of the input'
-complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -158,12 +158,12 @@ always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l strict -d 'Stop at the first bad line of the input'
-complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -173,7 +173,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l color -d 'When t
 always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -239,8 +239,8 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "list" -d 'List sessions'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l as -d 'What it is [default: by its name and its beginning]' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -251,13 +251,13 @@ always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l replace -d 'Take names from services that still run; those go on, unregistered'
-complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l as -d 'What to write' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l project -d 'Services of the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l session -d 'Services of this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l project -d 'What belongs to the project in this folder, which must exist' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l session -d 'What belongs to this session, which must be registered' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -267,7 +267,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l color -d 'When 
 always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l global -d 'Services of the whole machine'
+complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l global -d 'What belongs to the whole machine'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'

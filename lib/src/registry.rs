@@ -52,7 +52,7 @@ pub use location::{REPOSITORY_NAME, locate};
 pub use observe::observe;
 pub use rebuild::rebuild;
 pub use scope::{Choice, Scope, quoted};
-pub use service::{Service, Status};
+pub use service::{Service, Status, check_name};
 pub use session::Session;
 
 use folder::{Draft, Folder, Placed};

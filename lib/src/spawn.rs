@@ -58,7 +58,7 @@ use crate::handle::{self, Handle, Look};
 use crate::host::{Host, boot_ms, unix_ms};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
-use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, Verdict};
+use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, Verdict, check_name};
 use crate::select;
 use crate::source::{Source, Wants};
 use crate::status::End;
@@ -425,19 +425,6 @@ fn cookie(identity: &Identity) -> String {
         identity.boot.map(|boot| boot.to_string().chars().take(8).collect()).unwrap_or_default();
     let which = identity.inode.or(identity.start_ticks).unwrap_or(0);
     format!("{boot}-{}-{which}", identity.pid)
-}
-
-/// Checks that a name can be a service's: not empty, no control characters, and neither a dash nor a number, which mean
-/// something else where services are named.
-pub fn check_name(name: &str) -> Result<()> {
-    let why = match name {
-        "" => "empty",
-        _ if name.starts_with('-') => "it begins with a dash",
-        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => "a number means a process",
-        _ if name.chars().any(char::is_control) => "it has control characters",
-        _ => return Ok(()),
-    };
-    Err(Error::new(Kind::Invalid, "use service name", format_args!("'{name}'"), why))
 }
 
 fn killed_early(name: &str) -> Error {

@@ -102,6 +102,19 @@ fn a_process_that_has_ended_is_refused_with_what_to_do_instead() {
 }
 
 #[test]
+fn a_name_that_means_something_else_is_refused() {
+    let scene = Scene::new();
+    let root = scene.start(["idle"]).root().operand();
+    for name in ["", "77", "a\nb", "a\u{1b}[2J"] {
+        ptrack(&scene, &["save", name, &root]).ended(2).one_message();
+        let record = json!({"type": "process", "service": name, "pid": 77});
+        scene.tool("ptrack").args(["save", "-"]).records([&record]).run().ended(3);
+    }
+    ptrack(&scene, &["save", "--", "-x", &root]).ended(2).said("dash");
+    assert!(!scene.registry().exists());
+}
+
+#[test]
 // proves: P39 P40 R11 P30
 fn a_second_start_is_refused_and_told_how_to_end_the_first() {
     let scene = Scene::new();

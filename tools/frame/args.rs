@@ -76,6 +76,30 @@ impl RegistryArgs {
     }
 }
 
+/// Whose services are meant.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Scope [default: $PROCHERD_SESSION, else $PROCHERD_PROJECT, else global]")]
+pub struct ScopeArgs {
+    /// What belongs to the whole machine
+    #[arg(long)]
+    pub global: bool,
+
+    /// What belongs to the project in this folder, which must exist
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<String>,
+
+    /// What belongs to this session, which must be registered
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+}
+
+impl ScopeArgs {
+    /// What was said about the scope.
+    pub fn choice(&self) -> registry::Choice {
+        registry::Choice { global: self.global, project: self.project.clone(), session: self.session.clone() }
+    }
+}
+
 /// Options that choose processes.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which processes")]

@@ -4,13 +4,13 @@ use procherd::error::{Error, Kind, Result};
 use procherd::host::{boot_ms, unix_ms};
 use procherd::id::Identity;
 use procherd::record::Record;
-use procherd::registry::{self, Choice, Claim, Document, Scope, Service, Verdict, write_service};
+use procherd::registry::{self, Choice, Claim, Document, Scope, Service, Verdict, check_name, write_service};
 use procherd::stream::Item;
 use procherd::table::Shape;
 use procherd::text::rfc3339;
 
-use super::{Desk, ScopeArgs, answer};
-use crate::frame::{self, Exit, Operand, Outcome, Output, Reporter};
+use super::{Desk, answer};
+use crate::frame::{self, Exit, Operand, Outcome, Output, Reporter, ScopeArgs};
 
 /// Which kind of scope a service has, in the words of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -182,16 +182,6 @@ fn wish_of_record(desk: &Desk, args: &Args, item: &Item) -> Result<Wish> {
     }
     let said = said(args, kept);
     Ok(Wish { seen: see(desk, args, &name, &record.identity()?)?, said, place })
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let why = match name {
-        "" => "empty",
-        "-" => "a dash stands for standard input",
-        _ if name.bytes().any(|byte| byte.is_ascii_control()) => "it has control characters",
-        _ => return Ok(()),
-    };
-    Err(Error::new(Kind::Invalid, "use service name", format_args!("'{name}'"), why))
 }
 
 /// What the options say about a service, over what was known.

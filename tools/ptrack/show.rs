@@ -10,8 +10,8 @@ use procherd::table::Shape;
 use procherd::text::visible;
 use serde::Serialize;
 
-use super::{Desk, ScopeArgs};
-use crate::frame::{Exit, ExpectArgs, Format, Operand, Outcome, Output, Reporter};
+use super::Desk;
+use crate::frame::{Exit, ExpectArgs, Format, Operand, Outcome, Output, Reporter, ScopeArgs};
 
 /// Options of `ptrack get`.
 #[derive(clap::Args)]

@@ -8,8 +8,8 @@ use procherd::registry::{Document, Scope, Service, Status, Verdict, write_servic
 use procherd::stream::Item;
 use procherd::table::Shape;
 
-use super::{Desk, ScopeArgs, answer};
-use crate::frame::{self, Exit, Outcome, Output, Reporter};
+use super::{Desk, answer};
+use crate::frame::{self, Exit, Outcome, Output, Reporter, ScopeArgs};
 
 /// Options of `ptrack beat`.
 #[derive(clap::Args)]

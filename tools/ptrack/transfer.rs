@@ -11,8 +11,8 @@ use procherd::registry::{
 };
 use procherd::table::Shape;
 
-use super::{Desk, ScopeArgs, answer, show};
-use crate::frame::{Exit, Outcome, Output, Reporter};
+use super::{Desk, answer, show};
+use crate::frame::{Exit, Outcome, Output, Reporter, ScopeArgs};
 
 /// Options of `ptrack import`.
 #[derive(clap::Args)]

@@ -309,6 +309,19 @@ impl Service {
     }
 }
 
+/// Checks that a name can be given to a service: not empty, no control characters, and neither a dash nor a number, which
+/// mean something else where services are named. What other programs have registered may have any name.
+pub fn check_name(name: &str) -> Result<()> {
+    let why = match name {
+        "" => "empty",
+        _ if name.starts_with('-') => "it begins with a dash",
+        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => "a number means a process",
+        _ if name.chars().any(char::is_control) => "it has control characters",
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Invalid, "use service name", format_args!("'{name}'"), why))
+}
+
 pub(super) fn milliseconds(record: &Record, field: &str) -> Option<u64> {
     if let Ok(Some(number)) = record.field::<u64>(field) {
         return Some(number);
@@ -378,4 +391,19 @@ pub(super) fn identity_in(record: &Record, name: &str) -> Result<Identity> {
 fn near(record: &Record, place: &Identity) -> Option<Identity> {
     let found = record.identity().ok()?;
     Some(Identity { pid: found.pid, inode: found.inode, start_ticks: found.start_ticks, ..place.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn names_that_mean_something_else_are_refused() {
+        for name in ["", "-", "--x", "77", "a\nb", "\u{9b}"] {
+            assert!(check_name(name).is_err(), "{name:?} was accepted");
+        }
+        for name in ["api", "7zip", "worker 1", "größe"] {
+            assert!(check_name(name).is_ok(), "{name:?} was refused");
+        }
+    }
 }

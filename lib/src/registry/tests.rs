@@ -1,5 +1,6 @@
 //! The registry as its callers see it: places, transactions, damage, claims.
 
+mod steps;
 mod storm;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
