@@ -9,6 +9,7 @@ mod output;
 mod report;
 mod run;
 mod scene;
+mod search;
 
 pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorArgs, duration};
 pub use ending::{Ending, sentence};
@@ -19,3 +20,4 @@ pub use output::{Format, Output};
 pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};
 pub use scene::{Found, Scene, Sheet};
+pub use search::{Search, SearchArgs, TwoLooksArgs, pause};

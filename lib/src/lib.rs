@@ -13,7 +13,7 @@
 //! | meaning   | `record` `tree` `select` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` |
-//! | behaviour | `snapshot` `pipeline` `registry` `terminate` `health` `spawn` `session` `supervise` |
+//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `terminate` `health` `spawn` `session` `supervise` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
 //!
@@ -48,3 +48,4 @@ pub mod session;
 pub mod snapshot;
 pub mod spawn;
 pub mod terminate;
+pub mod zombies;

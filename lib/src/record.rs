@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Pid, Source};
 
-pub use process::{Denied, Process, Rare, View, tty_name};
+pub use process::{Denied, Hints, Process, Rare, View, tty_name};
 
 /// The version of the record format.
 pub const VERSION: u32 = 1;

@@ -5,6 +5,7 @@
 //!
 //! A process that vanishes while it is read is left out. One that may not be read keeps what can be known.
 
+mod ran;
 mod stat;
 
 use std::ffi::{CStr, OsString};
@@ -21,7 +22,7 @@ use nix::sys::stat::{Mode, fstat, fstatat};
 use crate::error::{Error, Kind, Result};
 use crate::host::page_size;
 use crate::id::Pid;
-use crate::record::{Denied, Process, Rare};
+use crate::record::{Denied, Hints, Process, Rare};
 use crate::status::State;
 use crate::sys;
 use crate::text::Text;
@@ -290,6 +291,12 @@ impl Reader<'_> {
             cpu_ticks: stat.cpu_ticks,
             rss_bytes: stat.rss_pages.saturating_mul(page_size()),
             environment: stat.environment,
+            hints: Hints {
+                reaped: stat.reaped,
+                blocked: stat.blocked,
+                caught: stat.caught,
+                processor: stat.processor,
+            },
             comm,
             cmdline,
             rare,

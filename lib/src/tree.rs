@@ -275,6 +275,7 @@ pub(crate) mod tests {
             cpu_ticks: 0,
             rss_bytes: 0,
             environment: (0, 0),
+            hints: crate::record::Hints::default(),
             comm: "p".into(),
             cmdline: format!("p{pid}\0").as_str().into(),
             rare: None,

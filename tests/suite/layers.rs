@@ -13,7 +13,17 @@ const ROWS: &[(&str, &[&str])] = &[
     ("system", &["sys", "host", "source", "handle", "sockets"]),
     (
         "behaviour",
-        &["snapshot", "pipeline", "registry", "terminate", "health", "spawn", "session", "supervise"],
+        &[
+            "snapshot",
+            "pipeline",
+            "registry",
+            "zombies",
+            "terminate",
+            "health",
+            "spawn",
+            "session",
+            "supervise",
+        ],
     ),
 ];
 

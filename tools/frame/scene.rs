@@ -147,7 +147,8 @@ impl Scene {
             let Ok(at) = by_pid.binary_search_by_key(&process.pid, |(pid, _)| *pid) else { continue };
             let old = self.table.get_mut(by_pid[at].1);
             let facts = |p: &Process| (p.start_ticks, p.ppid, p.sid, p.pgid);
-            if facts(old) == facts(&process) {
+            let other = old.inode.zip(process.inode).is_some_and(|(then, now)| then != now);
+            if facts(old) == facts(&process) && !other {
                 *old = process;
                 still.insert(by_pid[at].1);
             }

@@ -12,9 +12,10 @@ use procherd::signal::Signal;
 use procherd::snapshot;
 use procherd::source::Wants;
 use procherd::tree::{Index, Table};
+use procherd::zombies::{self, Sighting, Verdict};
 
 use super::Reaper;
-use crate::frame::Reporter;
+use crate::frame::{Reporter, pause};
 
 /// A zombie seen once is normal: its parent may be about to reap it. Some init processes look every two seconds only.
 const OLD: Duration = Duration::from_millis(2500);
@@ -22,17 +23,16 @@ const OLD: Duration = Duration::from_millis(2500);
 /// Asks the parents of old zombies to reap them. The first process is never asked, nor is another user's.
 pub(super) fn nudge(reaper: &mut Reaper, reporter: &mut Reporter) -> Result<()> {
     let before = look(reaper)?;
-    let zombies = zombies(&before);
-    if zombies.is_empty() {
+    let sighting = Sighting::of(&before, &zombies::of(&before));
+    if sighting.is_empty() {
         return Ok(());
     }
-    std::thread::sleep(OLD);
+    pause(OLD);
     let now = look(reaper)?;
     let mut parents: BTreeMap<Index, usize> = BTreeMap::new();
-    for index in zombies {
-        let old = before.get(index);
-        let Some(still) = now.find_exactly(old.pid, old.inode, Some(old.start_ticks)) else { continue };
-        let Some(parent) = now.parent(still).filter(|_| now.get(still).is_zombie()) else { continue };
+    for zombie in zombies::of(&now) {
+        let confirmed = sighting.judge(&now, zombie, true) == Verdict::Confirmed;
+        let Some(parent) = now.parent(zombie).filter(|_| confirmed) else { continue };
         let process = now.get(parent);
         if process.pid != Pid::INIT && !process.kernel_thread && process.uid == Some(own_uid()) {
             *parents.entry(parent).or_default() += 1;
@@ -46,10 +46,6 @@ pub(super) fn nudge(reaper: &mut Reaper, reporter: &mut Reporter) -> Result<()> 
 
 fn look(reaper: &Reaper) -> Result<Table> {
     snapshot::read(&reaper.host, &reaper.source, Wants::EVERYDAY)
-}
-
-fn zombies(table: &Table) -> Vec<Index> {
-    (0..table.processes().len()).filter(|index| table.get(*index).is_zombie()).collect()
 }
 
 fn ask(
@@ -66,8 +62,7 @@ fn ask(
         let Look::Found(handle) = handle::open(&reaper.host, &reaper.source, &identity) else {
             return Ok(());
         };
-        let Some(child) = Signal::new(nix::libc::SIGCHLD) else { return Ok(()) };
-        if let Err(errno) = handle.signal(child) {
+        if let Err(errno) = handle.signal(Signal::CHLD) {
             reporter.fault(&Error::system("nudge parent", &identity, errno));
             return Ok(());
         }

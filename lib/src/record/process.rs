@@ -43,12 +43,34 @@ pub struct Process {
     pub rss_bytes: u64,
     /// Where its environment lies in memory: equal for a child that was forked and has not called exec.
     pub environment: (u64, u64),
+    /// What else the kernel says in passing, and no record holds.
+    pub hints: Hints,
     /// Its name: up to 15 bytes, any byte but NUL.
     pub comm: Text,
     /// Its argument vector as the kernel keeps it: each argument ends with NUL.
     pub cmdline: Text,
     /// The facts that are read only on request.
     pub rare: Option<Box<Rare>>,
+}
+
+/// What the stat file of a living process says in passing, for finders. All zero in what was read from a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Page faults of the children that it has waited for: it grows with each one that it reaps.
+    pub reaped: u64,
+    /// The first 31 signals that its main thread blocks: bit 0 is signal 1.
+    pub blocked: u32,
+    /// Those that it catches.
+    pub caught: u32,
+    /// The processor that its main thread ran on last.
+    pub processor: u32,
+}
+
+impl Hints {
+    /// Tells whether a set of signals, such as those that are blocked, has one of them.
+    pub fn has(set: u32, signal: crate::signal::Signal) -> bool {
+        (1..=31).contains(&signal.number()) && set & (1 << (signal.number() - 1)) != 0
+    }
 }
 
 /// Facts of a process that cost extra reads.
@@ -297,6 +319,7 @@ impl Process {
             cpu_ticks: record.field::<u64>("cpu_ms")?.unwrap_or(0).saturating_mul(ticks_per_second) / 1000,
             rss_bytes: record.field("rss_bytes")?.unwrap_or(0),
             environment: (0, 0),
+            hints: Hints::default(),
             comm: record.field("comm")?.unwrap_or_default(),
             cmdline: cmdline.as_slice().into(),
             rare: (exe.is_some() || cwd.is_some()).then(|| Box::new(Rare { exe, cwd })),
@@ -371,6 +394,7 @@ mod tests {
             cpu_ticks: 12,
             rss_bytes: 4096,
             environment: (0, 0),
+            hints: Hints::default(),
             comm: b"a)\n\xff"[..].into(),
             cmdline: b"node\0\xff\xfe\0\0"[..].into(),
             rare: None,

@@ -19,6 +19,8 @@ pub struct Stat {
     pub tty: u32,
     /// Kernel flags, field 9.
     pub flags: u32,
+    /// Page faults of the children that it has waited for, field 11: a parent that reaps makes it grow.
+    pub reaped: u64,
     /// User and system time in ticks, fields 14 and 15.
     pub cpu_ticks: u64,
     /// Number of threads, field 20.
@@ -27,6 +29,12 @@ pub struct Stat {
     pub start_ticks: u64,
     /// Resident pages, field 24.
     pub rss_pages: u64,
+    /// The first 31 signals that the main thread blocks, field 32: bit 0 is signal 1.
+    pub blocked: u32,
+    /// Those that the process catches, field 34.
+    pub caught: u32,
+    /// The processor that the main thread ran on last, field 39.
+    pub processor: u32,
     /// Where the environment lies in memory, fields 50 and 51; zeros where that may not be seen.
     ///
     /// A fork keeps it and an exec moves it, so a child with the range of its parent has its environment too.
@@ -59,13 +67,20 @@ pub fn parse(line: &[u8]) -> Option<Stat> {
     stat.sid = fields.number()?;
     stat.tty = fields.device()?;
     stat.flags = fields.skip(1)?.number()?;
-    stat.cpu_ticks = fields.skip(4)?.number::<u64>()?.saturating_add(fields.number()?);
+    stat.reaped = fields.skip(1)?.number()?;
+    stat.cpu_ticks = fields.skip(2)?.number::<u64>()?.saturating_add(fields.number()?);
     stat.threads = fields.skip(4)?.number()?;
     stat.start_ticks = fields.skip(1)?.number()?;
     stat.rss_pages = fields.skip(1)?.number()?;
-    // Linux 3.5 and later; nothing depends on them being there.
-    let mut late = || fields.skip(25)?.number().zip(fields.number());
-    stat.environment = late().unwrap_or_default();
+    // The last ones came with Linux 3.5; nothing depends on any of these being there.
+    let mut late = || {
+        stat.blocked = fields.skip(7)?.number()?;
+        stat.caught = fields.skip(1)?.number()?;
+        stat.processor = fields.skip(4)?.number()?;
+        stat.environment = fields.skip(10)?.number().zip(fields.number())?;
+        Some(())
+    };
+    late();
     Some(stat)
 }
 
@@ -137,6 +152,17 @@ mod tests {
         assert_eq!((stat.state, stat.ppid, stat.pgid, stat.sid, stat.tty), (b'S', 1, 70, 60, 34_819));
         assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks, stat.rss_pages), (33, 7, 9000, 678));
         assert!(!stat.kernel_thread());
+        assert_eq!((stat.reaped, stat.blocked, stat.environment), (0, 0, (0, 0)));
+    }
+
+    #[test]
+    fn the_late_fields_are_those_of_the_manual() {
+        let late =
+            " 25 26 27 28 29 30 31 16384 33 65536 35 36 37 38 5 40 41 42 43 44 45 46 47 48 49 5000 6000 52";
+        let line = format!("77 (node) {}{late}\n", TAIL.trim_end_matches(" 18446744073709551615 0"));
+        let stat = parse(line.as_bytes()).expect("a stat line");
+        assert_eq!((stat.blocked, stat.caught, stat.processor), (16384, 65536, 5));
+        assert_eq!(stat.environment, (5000, 6000));
     }
 
     #[test]

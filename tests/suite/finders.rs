@@ -1,0 +1,111 @@
+//! What all finders share: where they look, what they read, and that "could not look" is never "found nothing".
+
+use crate::support::arena::inside;
+use crate::support::{Scene, skip};
+
+/// All finders, each with options that make it look once, and at once.
+const FINDERS: &[(&str, &[&str])] = &[("porphans", &[]), ("pzombies", &["--once"])];
+
+/// Those that compare two looks, with the options that make both quick.
+const TWO_LOOKS: &[(&str, &[&str])] = &[("pzombies", &["--twice", "10ms"])];
+
+#[test]
+fn operands_other_than_a_dash_are_misuse() {
+    let scene = Scene::new();
+    for (name, once) in FINDERS {
+        for words in [["77"].as_slice(), &["vitest"], &["-", "-"], &["-", "77"]] {
+            scene.tool(name).args(*once).args(words).run().ended(2).one_message();
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_no_answer() {
+    let scene = Scene::new();
+    let file = scene.home().join("table.ndjson");
+    let path = file.to_str().expect("plain");
+    for (name, once) in FINDERS {
+        let from = |path: &str| scene.tool(name).args(*once).args(["--from", path]).run().ended(3);
+        assert!(from("/no-such-file").one_message().contains("/no-such-file"));
+        from("/").one_message();
+        for text in ["", "nonsense\n", "{\"type\":\"summary\",\"v\":1}\n", "77\n"] {
+            std::fs::write(&file, text).expect("written");
+            let said = from(path);
+            assert!(said.stdout.is_empty() && !said.stderr.is_empty(), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn one_snapshot_is_one_look_and_three_are_too_many() {
+    let scene = Scene::new();
+    let file = scene.home().join("table.ndjson");
+    std::fs::write(&file, scene.tool("pstree-json").run().ended(0).stdout).expect("written");
+    let path = file.to_str().expect("plain");
+    let from = ["--from", path];
+    for (name, _) in TWO_LOOKS {
+        let said = scene.tool(name).args(from).run().ended(2);
+        assert!(said.one_message().contains("one look"), "{said:?}");
+        scene.tool(name).args(from).args(from).run().ended(0);
+        scene.tool(name).args(from).args(from).args(from).run().ended(2).one_message();
+    }
+}
+
+#[test]
+fn a_proc_of_another_namespace_is_no_answer() {
+    inside(|| {
+        let scene = Scene::new();
+        for (name, once) in FINDERS {
+            let command = format!("{name} {}", once.join(" "));
+            let said = scene.sh(&format!("unshare --pid --fork {command}")).run().ended(3);
+            assert!(said.stderr.contains("pid namespace") && said.stdout.is_empty(), "{said:?}");
+            let said = scene
+                .sh(&format!("unshare --mount sh -c 'mount -t tmpfs none /proc && {command}'"))
+                .run()
+                .ended(3);
+            assert!(said.stderr.contains("/proc") && said.stdout.is_empty(), "{said:?}");
+        }
+    });
+}
+
+#[test]
+fn that_proc_hides_processes_is_said() {
+    inside(|| {
+        let scene = Scene::new();
+        let mounted = scene.sh("mount -o remount,hidepid=2 /proc").run();
+        if mounted.code != Some(0) {
+            return skip("/proc cannot be mounted with hidepid");
+        }
+        for (name, once) in FINDERS {
+            let said = scene.tool(name).args(*once).under(["--uid", "1234"]).run();
+            if said.code == Some(2) && said.stderr.contains("ermission denied") {
+                return skip("the programs cannot be run by another user");
+            }
+            assert!(said.stderr.contains("hidepid"), "{said:?}");
+        }
+    });
+}
+
+#[test]
+fn a_damaged_registry_is_said_and_counts() {
+    let scene = Scene::new();
+    scene.sh("mkdir -p -m 700 \"$(dirname \"$PROCHERD_REGISTRY\")\"").run().ended(0);
+    std::fs::write(scene.registry(), "{").expect("written");
+    scene.sh("chmod 600 \"$PROCHERD_REGISTRY\"").run().ended(0);
+    for (name, once) in FINDERS {
+        let said = scene.tool(name).args(*once).run().ended(3);
+        assert!(said.stderr.contains("registry"), "{said:?}");
+    }
+}
+
+#[test]
+fn an_empty_value_of_a_selector_is_misuse() {
+    let scene = Scene::new();
+    for (name, _) in FINDERS {
+        for option in ["--pattern", "--patterns-from", "--exe", "--cwd", "--project", "--env", "--service"] {
+            scene.tool(name).args([option, ""]).run().ended(2).one_message();
+        }
+        scene.tool(name).args(["--project", "/no/such/folder"]).run().ended(2).one_message();
+        scene.tool(name).args(["--user", "nobody-has-this-name"]).run().ended(2).one_message();
+    }
+}
