@@ -11,11 +11,13 @@ pub mod psession;
 pub mod pspawn;
 pub mod pstree_json;
 pub mod ptrack;
+pub mod pzombies;
 
 /// Every tool of the suite by name, in the order of the manual. Tests and generators go through this list.
 pub const TOOLS: &[frame::Tool] = &[
     pstree_json::TOOL,
     porphans::TOOL,
+    pzombies::TOOL,
     pkill_tree::TOOL,
     ptrack::TOOL,
     preap::TOOL,

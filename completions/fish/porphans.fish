@@ -8,8 +8,6 @@ complete -c porphans -l service -d 'Only processes of this registered service; r
 complete -c porphans -l session -d 'Only processes of this registered session; repeatable' -r
 complete -c porphans -s u -l user -d 'Only processes of this user [default: yourself]' -r
 complete -c porphans -l min-age -d 'Pass over processes younger than this (30s is wise in cron)' -r
-complete -c porphans -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
-complete -c porphans -l from -d 'Read a snapshot that pstree-json has saved, in place of the live system' -r -F
 complete -c porphans -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c porphans -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -18,10 +16,12 @@ tree\t''"
 complete -c porphans -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
+complete -c porphans -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
+complete -c porphans -l from -d 'Read a snapshot that pstree-json has saved, in place of the live system' -r -F
 complete -c porphans -l all-users -d 'Processes of all users'
-complete -c porphans -l untracked -d 'Report also processes that no registry knows; needs a pattern'
-complete -c porphans -s a -l all -d 'List every member of an orphaned tree, not only its root'
 complete -c porphans -l strict -d 'Stop at the first bad line of the input'
 complete -c porphans -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
+complete -c porphans -l untracked -d 'Report also processes that no registry knows; needs a pattern'
+complete -c porphans -s a -l all -d 'List every member of an orphaned tree, not only its root'
 complete -c porphans -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c porphans -s V -l version -d 'Print version'

@@ -56,6 +56,11 @@ const MODES: &[Mode] = &[
     ("argv", names::argv, "[ARG…]: idle with these bytes as its arguments; --size --count, --none"),
     ("exec-later", names::exec_later, "exec on USR1, as --uid if given"),
     ("zombie", reapers::zombie, "[N]: dead children that nobody reaps"),
+    (
+        "late-reaper",
+        reapers::late_reaper,
+        "a dead child at a time, reaped and replaced by the clock (--reap-every MS) or on USR1; on USR2 another one dies and is reaped",
+    ),
     ("dead-main-thread", reapers::dead_main_thread, "state Z with a living thread"),
     (
         "subreaper",

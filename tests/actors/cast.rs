@@ -172,7 +172,7 @@ impl Cast {
             "spin" => Then::Spin,
             _ => Then::Wait,
         };
-        let reaps = if mode == "zombie" { Reaps::Never } else { Reaps::AtOnce };
+        let reaps = if mode == "zombie" || mode == "late-reaper" { Reaps::Never } else { Reaps::AtOnce };
         Self {
             // It becomes its command, whose session is its own affair.
             same_session: mode == "under" || mode == "kill-at",

@@ -3,8 +3,8 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
-use nix::sys::signal::SigSet;
-use nix::sys::wait::WaitStatus;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::Played;
@@ -23,6 +23,46 @@ pub(crate) fn zombie(cast: &Cast) -> Played {
         }
     }
     life.live()
+}
+
+/// A parent that reaps, if late: it has done so once when it is ready.
+pub(crate) fn late_reaper(cast: &Cast) -> Played {
+    let handled = [Signal::SIGUSR1, Signal::SIGUSR2];
+    let life = Life::begin_with(cast, cast.role("parent"), 1, "", &handled)?;
+    // None where this is the child, which ends.
+    let reaped_at_once = || -> Result<Option<()>, Box<dyn std::error::Error>> {
+        match fork()? {
+            Side::Child => Ok(None),
+            Side::Parent(child) => Ok(waitpid(child, None).map(|_| Some(()))?),
+        }
+    };
+    if reaped_at_once()?.is_none() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut announced = false;
+    loop {
+        if let Side::Child = fork()? {
+            if !announced {
+                announce(cast, "zombie", 0, ",\"settles\":\"Z\"")?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        announced = true;
+        loop {
+            match life.next(cast.reap_interval())? {
+                Next::End => return Ok(ExitCode::SUCCESS),
+                Next::Signal(Signal::SIGUSR2) => {
+                    if reaped_at_once()?.is_none() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                }
+                Next::Signal(Signal::SIGUSR1) | Next::Tick => break,
+                Next::Signal(_) => return life.exit_slowly(),
+                Next::Children(_) => {}
+            }
+        }
+        drop(reap());
+    }
 }
 
 /// A process that looks like a zombie and is none: its first thread has ended, another lives.

@@ -47,6 +47,7 @@ type Writer = fn(&Scene) -> Streams;
 const WRITERS: &[(&str, Writer)] = &[
     ("pstree-json", pstree_json),
     ("porphans", porphans),
+    ("pzombies", pzombies),
     ("pkill-tree", pkill_tree),
     ("ptrack", ptrack),
     ("preap", preap),
@@ -75,6 +76,12 @@ fn porphans(scene: &Scene) -> Streams {
     let _orphans = scene.start(["orphan", "2", "--depth", "1"]);
     let run = |words: &[&str]| scene.tool("porphans").args(["--pattern", "actor"]).args(words).run();
     (vec![run(&[]), run(&["--all"]), run(&["--untracked"])], &["process"])
+}
+
+fn pzombies(scene: &Scene) -> Streams {
+    let _dead = [scene.start(["zombie", "2"]), scene.start(["zombie", "--then", "stop"])];
+    let run = |words: &[&str]| scene.tool("pzombies").args(["--twice", "10ms"]).args(words).run();
+    (vec![run(&[]), run(&["--parents"]), scene.tool("pzombies").arg("--once").run()], &["process"])
 }
 
 fn pkill_tree(scene: &Scene) -> Streams {

@@ -32,6 +32,7 @@ use Operands::{Others, Processes};
 const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pstree-json", OnRequest, Processes, &[]),
     ("porphans", OnRequest, Others, &[]),
+    ("pzombies", OnRequest, Others, &[]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),

@@ -103,6 +103,22 @@ pub(crate) const EVIDENCE: &[Field] = &[Field("evidence", Always, |v| {
     })
 })];
 
+/// What `pzombies` adds to a zombie.
+pub(crate) const ZOMBIE: &[Field] = &[
+    Field("zombie_ms", IfKnown, Value::is_u64),
+    Field("parent", IfKnown, |v| v["type"] == "process" && v["pid"].is_u64() && v["cmdline"].is_array()),
+    Field("advice", Always, |v| v.as_str().is_some_and(|word| ADVICE.contains(&word))),
+];
+
+/// What `pzombies --parents` adds to a parent.
+pub(crate) const GUILTY: &[Field] = &[
+    Field("zombies", Always, |v| v.as_u64().is_some_and(|count| count > 0)),
+    Field("advice", Always, |v| v.as_str().is_some_and(|word| ADVICE.contains(&word))),
+];
+
+/// All words that advice may be.
+const ADVICE: &[&str] = &["nudge", "continue", "end-parent", "replace-init", "wait"];
+
 /// What happened to a process that was to be ended.
 pub(crate) const OUTCOME: &[Field] = &[
     Field("outcome", Always, |v| v.as_str().is_some_and(|word| OUTCOMES.contains(&word))),

@@ -1,0 +1,5 @@
+//! See `procherd_tools::pzombies`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::pzombies::main()
+}
