@@ -6,7 +6,10 @@ complete -c pstree-json -l registry -d 'The registry file [default: $PROCHERD_RE
 complete -c pstree-json -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c pstree-json -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"

@@ -28,7 +28,10 @@ complete -c ptrack -n "__fish_ptrack_needs_command" -l registry -d 'The registry
 complete -c ptrack -n "__fish_ptrack_needs_command" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_needs_command" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -62,7 +65,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l registry -d 'The 
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -81,7 +87,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l registry -d 'The r
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -97,7 +106,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l registry -d 'The 
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -117,7 +129,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l registry -d 'Th
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -136,7 +151,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l registry -d 'The 
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -152,7 +170,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l registry -d 'The re
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -168,7 +189,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l registry -d 'The
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -181,7 +205,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and not __fish_se
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and not __fish_seen_subcommand_from start end list help" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and not __fish_seen_subcommand_from start end list help" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -199,7 +226,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -212,7 +242,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -226,7 +259,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from list" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -245,7 +281,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l registry -d 'Th
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -262,7 +301,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l registry -d 'Th
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -275,7 +317,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand rebuild" -l registry -d 'T
 complete -c ptrack -n "__fish_ptrack_using_subcommand rebuild" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand rebuild" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -287,7 +332,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand path" -l registry -d 'The 
 complete -c ptrack -n "__fish_ptrack_using_subcommand path" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand path" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
@@ -299,7 +347,10 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand init" -l registry -d 'The 
 complete -c ptrack -n "__fish_ptrack_using_subcommand init" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand init" -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"

@@ -16,22 +16,23 @@ pub enum Format {
     Auto,
     /// One JSON object a line.
     Ndjson,
-    /// Aligned columns.
-    Table,
-    /// A picture of the tree.
-    Tree,
+    /// A view.
+    Shown(Shape),
 }
 
 impl Format {
     /// The names of all forms.
-    pub const NAMES: [&'static str; 4] = ["auto", "ndjson", "table", "tree"];
+    pub const NAMES: [&'static str; 7] = ["auto", "ndjson", "table", "tree", "csv", "dot", "mermaid"];
 
     /// The form of a name; `auto` for any that is unknown, which the parser has refused before.
     pub fn named(name: &str) -> Self {
         match name {
             "ndjson" => Self::Ndjson,
-            "table" => Self::Table,
-            "tree" => Self::Tree,
+            "table" => Self::Shown(Shape::Table),
+            "tree" => Self::Shown(Shape::Tree),
+            "csv" => Self::Shown(Shape::Csv),
+            "dot" => Self::Shown(Shape::Dot),
+            "mermaid" => Self::Shown(Shape::Mermaid),
             _ => Self::Auto,
         }
     }
@@ -48,12 +49,22 @@ pub struct Output {
 impl Output {
     /// Opens standard output as the options say; `view` is the shape that a terminal sees by default.
     pub fn new(args: &OutputArgs, view: Shape) -> Self {
+        let auto = io::stdout().is_terminal().then_some(view);
+        Self::opened(args, auto, None, Vec::new())
+    }
+
+    /// Opens standard output for people, whatever it is: `view` is the shape by default, the window has so many columns
+    /// in place of its own, and these fields are shown in place of those that suit.
+    pub fn view(args: &OutputArgs, view: Shape, width: Option<usize>, columns: Vec<String>) -> Self {
+        Self::opened(args, Some(view), width, columns)
+    }
+
+    fn opened(args: &OutputArgs, auto: Option<Shape>, width: Option<usize>, columns: Vec<String>) -> Self {
         let terminal = io::stdout().is_terminal();
         let shape = match args.format {
-            Format::Auto if terminal => Some(view),
-            Format::Auto | Format::Ndjson => None,
-            Format::Table => Some(Shape::Table),
-            Format::Tree => Some(Shape::Tree),
+            Format::Auto => auto,
+            Format::Ndjson => None,
+            Format::Shown(shape) => Some(shape),
         };
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = match args.color {
@@ -63,10 +74,11 @@ impl Output {
                 terminal && !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        let style = Style { width: terminal.then(window_width), colour, ascii: !speaks_utf8() };
+        let width = width.or_else(|| terminal.then(window_width));
+        let style = Style { width, colour, ascii: !speaks_utf8() };
         Self {
             writer: Writer::new(io::stdout(), terminal),
-            show: shape.map(|shape| Show::new(shape, style)),
+            show: shape.map(|shape| Show::with_columns(shape, style, columns)),
             line: Vec::new(),
             gone: args.quiet,
         }

@@ -8,15 +8,16 @@ use unicode_width::UnicodeWidthChar as _;
 use super::Style;
 use crate::text::visible;
 
-/// What a piece of text means. Colour follows meaning, and never stands alone: a word says the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a piece of text means, from the least to what must be seen. Colour follows meaning, and never stands alone: a
+/// word says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
-    /// Nothing special.
-    Plain,
-    /// Less important than the rest: lines of a tree, what is unknown.
-    Faint,
     /// The name of a column.
     Heading,
+    /// Less important than the rest: lines of a tree, what is unknown.
+    Faint,
+    /// Nothing special.
+    Plain,
     /// As it should be.
     Good,
     /// Worth a look.
@@ -83,9 +84,36 @@ impl Cell {
         self.0.iter().map(|span| span.columns).sum()
     }
 
+    /// The worst that any of it means.
+    pub(super) fn tone(&self) -> Tone {
+        self.0.iter().map(|span| span.tone).max().unwrap_or(Tone::Plain)
+    }
+
+    /// The text alone.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().map(|span| span.text.as_str()).collect()
+    }
+
+    /// Puts the sign of its tone before a verdict.
+    pub(super) fn mark(&mut self, ascii: bool) {
+        let sign = match self.tone() {
+            Tone::Good if ascii => "ok ",
+            Tone::Bad if ascii => "x ",
+            Tone::Good => "✔ ",
+            Tone::Bad => "✘ ",
+            Tone::Notice => "! ",
+            _ => return,
+        };
+        if let Some(first) = self.0.first_mut() {
+            first.text.insert_str(0, sign);
+            first.columns = columns(&first.text);
+        }
+    }
+
     /// Tells whether it is a number.
     pub(super) fn is_number(&self) -> bool {
-        self.0.iter().all(|span| span.text.bytes().all(|byte| byte.is_ascii_digit()))
+        let digit = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+        self.0.iter().all(|span| span.text.bytes().all(digit))
     }
 
     /// Says every character that is not ASCII by its number, for terminals that show no other.

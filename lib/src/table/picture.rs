@@ -38,6 +38,26 @@ pub(super) fn lines(depths: &[usize], levels: usize, ascii: bool) -> Vec<String>
     lines
 }
 
+/// The places of a forest's members, each after its parent and before the next of its siblings, and how deep each stands.
+/// A parent stands before its children; a place that does not is taken for none.
+pub(super) fn forest(parents: &[Option<usize>]) -> Vec<(usize, usize)> {
+    let mut below: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
+    let mut waiting = Vec::new();
+    for (place, parent) in parents.iter().enumerate() {
+        match parent.filter(|parent| *parent < place) {
+            Some(parent) => below[parent].push(place),
+            None => waiting.push((place, 0)),
+        }
+    }
+    waiting.reverse();
+    let mut order = Vec::with_capacity(parents.len());
+    while let Some((place, depth)) = waiting.pop() {
+        order.push((place, depth));
+        waiting.extend(below[place].iter().rev().map(|child| (*child, depth + 1)));
+    }
+    order
+}
+
 /// Depths without gaps. Records that were filtered on the way may lack the levels between.
 fn levelled(depths: &[usize]) -> Vec<usize> {
     let mut above: Vec<usize> = Vec::new();
@@ -61,6 +81,12 @@ mod tests {
         assert_eq!(drawn, ["", "├─ ", "│  ├─ ", "│  └─ ", "└─ ", "   └─ ", "", "└─ "]);
         let drawn = lines(&[0, 1, 2, 1], 99, true);
         assert_eq!(drawn, ["", "|- ", "|  `- ", "`- "]);
+    }
+
+    #[test]
+    fn a_forest_in_the_order_of_birth_is_put_in_the_order_of_a_tree() {
+        let order = forest(&[None, Some(0), None, Some(1), Some(0), Some(2), Some(6)]);
+        assert_eq!(order, [(0, 0), (1, 1), (3, 2), (4, 1), (2, 0), (5, 1), (6, 0)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::cell::{Cell, Tone};
+use super::show::Style;
 use crate::record::{Process, Record};
 use crate::status::State;
 use crate::text::{Text, parse_rfc3339, short_duration, short_size, visible};
@@ -27,13 +28,19 @@ pub(super) enum Align {
     Right,
 }
 
+/// The rank of a column that no window is too narrow for.
+pub(super) const STAYS: u8 = 9;
+
+/// Names of what stands at the end of each line.
+pub(super) const COMMAND: [&str; 2] = ["command", "cmdline"];
+
 /// A column that is known to a kind of row.
 pub(super) struct Spec {
     /// The name that cells carry.
     pub(super) name: &'static str,
     pub(super) heading: &'static str,
     pub(super) align: Align,
-    /// Columns of a low rank leave first when the window is narrow. Rank 9 stays.
+    /// Columns of a low rank leave first when the window is narrow. [`STAYS`] does not.
     pub(super) rank: u8,
     /// The width that it has from the start where rows are shown as they come.
     pub(super) least: usize,
@@ -129,6 +136,9 @@ const OF_SERVICE: [&str; 11] = [
     "last_health_check_ms",
 ];
 
+/// Fields of a process that records of other types show too.
+const OF_OTHERS: [&str; 6] = ["pid", "started_at", "user", "comm", "rss_bytes", "cpu_ms"];
+
 /// Fields of a process that are read on request only: who asks for them wants to see them.
 const ON_REQUEST: [&str; 2] = ["exe", "cwd"];
 
@@ -163,7 +173,7 @@ impl Kind {
     fn shows(self, name: &str) -> bool {
         let of_process = Process::FIELDS.contains(&name);
         match self {
-            Self::Other => !of_process || matches!(name, "pid" | "started_at" | "user" | "comm"),
+            Self::Other => !of_process || OF_OTHERS.contains(&name),
             Self::Process if ON_REQUEST.contains(&name) => true,
             Self::Service if OF_SERVICE.contains(&name) => false,
             Self::Event if name == "event" => false,
@@ -176,7 +186,8 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) kind: Kind,
-    pub(super) depth: usize,
+    /// Its level in a tree, where the record tells.
+    pub(super) depth: Option<usize>,
     /// The cells by name of their column. What is unknown has none.
     pub(super) cells: Vec<(Cow<'static, str>, Cell)>,
     /// What stands at the end of the line and takes the room that is left: the command.
@@ -184,34 +195,70 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Makes a row of a record. Longer text than `longest` columns can not be shown, and is not kept.
-    pub(super) fn of(record: &Record, longest: Option<usize>, ascii: bool) -> Self {
+    /// Makes a row of a record: with the columns of these names, or with those of its kind. Text that the window cannot
+    /// show is not kept.
+    pub(super) fn of(record: &Record, style: &Style, chosen: &[String]) -> Self {
         let kind = Kind::of(record);
-        let known = kind.specs().iter();
-        let mut cells: Vec<(Cow<'static, str>, Cell)> =
-            known.filter_map(|spec| Some((Cow::Borrowed(spec.name), (spec.cell)(record)?))).collect();
-        for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name)) {
-            cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
-        }
+        let mut cells = if chosen.is_empty() { natural(kind, record) } else { asked(kind, record, chosen) };
         cells.shrink_to_fit();
-        let mut rest = record.notes();
-        if kind != Kind::Other || record.get("cmdline").is_some() {
-            rest.append(record.command(longest));
+        let mut rest = Cell::default();
+        if chosen.is_empty() || chosen.iter().any(|name| COMMAND.contains(&name.as_str())) {
+            rest.append(record.notes());
+            if kind != Kind::Other || record.get("cmdline").is_some() {
+                rest.append(record.command(style.width));
+            }
         }
-        if ascii {
+        if style.ascii {
             for (_, cell) in &mut cells {
                 cell.spell_out();
             }
             rest.spell_out();
         }
-        let depth = record.field("depth").ok().flatten().unwrap_or(0);
-        Self { kind, depth, cells, rest }
+        for (_, verdict) in cells.iter_mut().filter(|(name, _)| VERDICTS.contains(&name.as_ref())) {
+            verdict.mark(style.ascii);
+        }
+        Self { kind, depth: record.field("depth").ok().flatten(), cells, rest }
+    }
+
+    /// The worst that anything in the row means.
+    pub(super) fn tone(&self) -> Tone {
+        let cells = self.cells.iter().map(|(_, cell)| cell).chain([&self.rest]);
+        cells.map(Cell::tone).max().unwrap_or(Tone::Plain)
     }
 
     /// The cell of a column.
     pub(super) fn cell(&self, name: &str) -> Option<&Cell> {
         self.cells.iter().find(|(known, _)| known == name).map(|(_, cell)| cell)
     }
+}
+
+/// Columns whose word is a verdict, and has a sign before it.
+const VERDICTS: [&str; 3] = ["outcome", "alive", "health"];
+
+type Named = (Cow<'static, str>, Cell);
+
+/// The cells that records of a kind have by nature, then what a tool has added.
+fn natural(kind: Kind, record: &Record) -> Vec<Named> {
+    let known = kind.specs().iter();
+    let mut cells: Vec<Named> =
+        known.filter_map(|spec| Some((Cow::Borrowed(spec.name), (spec.cell)(record)?))).collect();
+    for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name)) {
+        cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
+    }
+    cells
+}
+
+/// The cells of these columns, or fields.
+fn asked(kind: Kind, record: &Record, chosen: &[String]) -> Vec<Named> {
+    let cell = |name: &String| {
+        let spec = kind.specs().iter().find(|spec| spec.name == name);
+        let cell = match spec {
+            Some(spec) => (spec.cell)(record)?,
+            None => found(name, record.get(name)?)?,
+        };
+        Some((Cow::Owned(name.clone()), cell))
+    };
+    chosen.iter().filter(|name| !COMMAND.contains(&name.as_str())).filter_map(cell).collect()
 }
 
 /// The facts of a record, as cells.

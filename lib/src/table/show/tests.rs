@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::table::lines::MOST_HELD;
 
 const PLAIN: Style = Style { width: None, colour: false, ascii: false };
 
@@ -79,13 +80,13 @@ fn outcomes_are_shown_one_by_one_as_they_come() {
         row(r#","pid":7,"outcome":"exited","signal":"TERM","elapsed_ms":41,"via":["root"]"#),
         [
             "    PID  OUTCOME    SIGNAL   AFTER  VIA       COMMAND\n",
-            "      7  exited     TERM      41ms  root      node x\n"
+            "      7  ✔ exited   TERM      41ms  root      node x\n"
         ]
         .concat()
     );
     assert_eq!(
         row(r#","pid":8,"outcome":"survived","state":"D","wchan":"nfs_wait","via":["child","cookie"]"#),
-        "      8  survived   -            -  child, cookie  [waits in nfs_wait] node x\n"
+        "      8  ✘ survived  -            -  child, cookie  [waits in nfs_wait] node x\n"
     );
 }
 
@@ -98,9 +99,9 @@ fn services_show_their_scope_and_whether_they_live() {
     assert_eq!(
         shown(Shape::Table, PLAIN, &services),
         "\
-SERVICE  SCOPE   PID  ALIVE  AGE  WHY                  COMMAND
-api      /srv/a   70  alive   3s  -                    [unhealthy] uvicorn x
-db       global    -  dead     -  the process is gone  db.sh
+SERVICE  SCOPE   PID  ALIVE    AGE  WHY                  COMMAND
+api      /srv/a   70  ✔ alive   3s  -                    [unhealthy] uvicorn x
+db       global    -  ✘ dead     -  the process is gone  db.sh
 "
     );
 }
@@ -126,6 +127,50 @@ fn another_type_of_record_begins_another_table() {
     let (one, other) = (process(7, 0, "", "a"), r#"{"type":"summary","v":1,"count":3}"#);
     let text = shown(Shape::Table, PLAIN, &[&one, other]);
     assert!(text.ends_with("a\n\nCOUNT\n    3\n"), "{text}");
+}
+
+#[test]
+fn what_follows_a_tree_stands_below_it() {
+    let rows = [process(1, 0, "", "init"), process(20, 1, "", "node")];
+    let text = shown(Shape::Tree, PLAIN, &[&rows[0], &rows[1], r#"{"type":"summary","v":1,"count":3}"#]);
+    assert!(text.ends_with("└─ node\n\nCOUNT\n    3\n"), "{text}");
+}
+
+#[test]
+fn a_tree_without_depths_is_drawn_by_the_parents() {
+    let row = |pid: u32, ppid: u32| {
+        format!(r#"{{"type":"process","pid":{pid},"ppid":{ppid},"start_ticks":{pid},"cmdline":["c{pid}"]}}"#)
+    };
+    let rows = [row(10, 1), row(11, 10), row(12, 1), row(13, 11), row(14, 10)];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    assert_eq!(
+        shown(Shape::Tree, PLAIN, &rows),
+        "\
+PID  COMMAND
+ 10  c10
+ 11  ├─ c11
+ 13  │  └─ c13
+ 14  └─ c14
+ 12  c12
+"
+    );
+}
+
+#[test]
+fn chosen_columns_stand_in_their_order_and_none_leaves() {
+    let rows = [process(7, 0, r#","extra_ms":1500"#, "node a.js")];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let view = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let (mut show, mut out) = (Show::with_columns(Shape::Table, PLAIN, names), Vec::new());
+        for row in &rows {
+            show.add(&Record::parse(row.as_bytes()).expect("a record"), &mut out);
+        }
+        show.end(&mut out);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    assert_eq!(view(&["extra_ms", "pid", "user"]), "EXTRA  PID  USER\n   1s    7  ann\n");
+    assert_eq!(view(&["cmdline", "age", "nothing"]), "  AGE  NOTHING  COMMAND\n2m 5s        -  node a.js\n");
 }
 
 #[test]
@@ -193,6 +238,10 @@ proptest! {
             prop_assert!(!line.chars().any(char::is_control), "{line:?}");
             prop_assert!(unicode_width::UnicodeWidthStr::width(line) <= width, "{line:?}");
             prop_assert!(!ascii || line.is_ascii(), "{line:?}");
+        }
+        for shape in [Shape::Csv, Shape::Dot, Shape::Mermaid] {
+            let text = shown(shape, PLAIN, &records);
+            prop_assert!(!text.lines().any(|line| line.chars().any(char::is_control)), "{text:?}");
         }
         let coloured = shown(shape, Style { width: Some(width), colour: true, ascii }, &records);
         prop_assert_eq!(without_colour(&coloured), text);
