@@ -47,6 +47,7 @@ fn the_keys_of_a_terminal_reach_the_command_and_the_shell_sees_its_job() {
     shell.keys("psession -- sleep 1041\n");
     let command = wait_for_process(&scene, "sleep 1041");
     let guardian = guardian_of(command);
+    wait_foreground(command);
     shell.keys("\x1a");
     wait_state(command, 'T');
     wait_state(guardian, 'T');
