@@ -15,7 +15,7 @@ pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorAr
 pub use ending::{Ending, sentence};
 pub use expect::{Expect, ExpectArgs};
 pub use finder::{Finder, Finding};
-pub use operands::{Asked, Operand, Operands, input, items, service, tree_of};
+pub use operands::{Asked, Operand, Operands, bad_line, input, items, service, tree_of};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};

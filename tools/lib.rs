@@ -4,6 +4,7 @@
 
 pub mod frame;
 
+pub mod pfmt;
 pub mod pkill_tree;
 pub mod porphans;
 pub mod preap;
@@ -23,4 +24,5 @@ pub const TOOLS: &[frame::Tool] = &[
     preap::TOOL,
     pspawn::TOOL,
     psession::TOOL,
+    pfmt::TOOL,
 ];

@@ -13,6 +13,10 @@ use crate::id::{MachineId, Pid, Place};
 use crate::record::View;
 use crate::sys;
 
+mod resources;
+
+pub use resources::Resources;
+
 /// This machine as it is looked at by this process.
 #[derive(Debug)]
 pub struct Host {

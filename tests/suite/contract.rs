@@ -53,6 +53,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("preap", preap),
     ("pspawn", pspawn),
     ("psession", psession),
+    ("pfmt", pfmt),
 ];
 
 fn pstree_json(scene: &Scene) -> Streams {
@@ -188,6 +189,12 @@ fn psession(scene: &Scene) -> Streams {
     let records = output.records();
     assert!(words.iter().all(|word| records.iter().any(|record| record["event"] == *word)), "{output:?}");
     (vec![output], &["event"])
+}
+
+fn pfmt(scene: &Scene) -> Streams {
+    let own = scene.tool("pstree-json").arg(std::process::id().to_string()).run();
+    let shown = scene.tool("pfmt").args(["--totals", "--format", "ndjson"]).stdin(own.text()).run();
+    (vec![shown], &["process", "summary"])
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod docs;
 mod finders;
 mod layers;
 mod manners;
+mod pfmt;
 mod pipelines;
 mod pkill_tree;
 mod porphans;

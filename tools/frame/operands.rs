@@ -132,7 +132,8 @@ fn bound(typed: Identity, machine: &mut Option<(Host, Source)>) -> Result<Identi
     Ok(Identity { source: IdSource::Number, ..found })
 }
 
-fn bad_line(reporter: &mut Reporter, strict: bool, number: usize, why: &str) -> Result<()> {
+/// Reports a bad line of the input; with `strict` it is an error.
+pub fn bad_line(reporter: &mut Reporter, strict: bool, number: usize, why: &str) -> Result<()> {
     if strict {
         return Err(Error::new(Kind::Damaged, "read records", "", format_args!("line {number}: {why}")));
     }
