@@ -12,7 +12,10 @@ complete -c pzombies -l registry -d 'The registry file [default: $PROCHERD_REGIS
 complete -c pzombies -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
 table\t''
-tree\t''"
+tree\t''
+csv\t''
+dot\t''
+mermaid\t''"
 complete -c pzombies -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'
 never\t'Never'"
