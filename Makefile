@@ -57,8 +57,10 @@ sizes: all
 acceptance:
 	$(CARGO) test --quiet --locked --test suite acceptance:: -- --nocapture
 
+# One part alone: make bench BENCH=registry (look, end, start, registry).
 bench: all
-	$(CARGO) run --release --locked --package procherd-bench --bin bench
+	$(CARGO) build --release --locked --package procherd-bench
+	$(TARGET)/release/bench $(BENCH)
 
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run

@@ -11,6 +11,7 @@ mod cost;
 mod crowd;
 mod ending;
 mod look;
+mod registry;
 mod report;
 mod start;
 mod tools;
@@ -51,6 +52,9 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if options.wants("start") {
         start::all(&tools, &mut report)?;
+    }
+    if options.wants("registry") {
+        registry::all(&tools, &mut report)?;
     }
     report.sum();
     Ok(())

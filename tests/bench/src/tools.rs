@@ -15,9 +15,9 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const PARTS: [&str; 3] = ["look", "end", "start"];
+    const PARTS: [&str; 4] = ["look", "end", "start", "registry"];
 
-    /// Reads `[--tools DIR] [look] [end] [start]`.
+    /// Reads `[--tools DIR] [look] [end] [start] [registry]`.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut folder, mut parts) = (None, Vec::new());
         while let Some(word) = words.next() {
@@ -46,6 +46,7 @@ impl Options {
 /// Where everything is.
 pub(crate) struct Tools {
     folder: PathBuf,
+    own: PathBuf,
     helpers: PathBuf,
 }
 
@@ -72,7 +73,7 @@ impl Tools {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let as_we_are = ["--edition=2024", "-O", "-Cpanic=abort", "-Cstrip=symbols"];
         compiled(Command::new(rustc).args(as_we_are), "empty.rs", "empty")?;
-        Ok(Self { folder, helpers })
+        Ok(Self { folder, own: beside, helpers })
     }
 
     /// The path of a helper.
@@ -82,7 +83,16 @@ impl Tools {
 
     /// The path of one of our tools; none, said aloud, where it is not built.
     pub(crate) fn ours(&self, name: &str) -> Option<PathBuf> {
-        let path = self.folder.join(name);
+        Self::built(&self.folder, name)
+    }
+
+    /// The path of a program that is built beside this one; none, said aloud, where it is not built.
+    pub(crate) fn beside(&self, name: &str) -> Option<PathBuf> {
+        Self::built(&self.own, name)
+    }
+
+    fn built(folder: &Path, name: &str) -> Option<PathBuf> {
+        let path = folder.join(name);
         if !path.exists() {
             report::skipped(name, &format!("{} is not there", path.display()));
             return None;
