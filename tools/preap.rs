@@ -1,14 +1,18 @@
 //! `preap`: brings the registry and the machine back in step.
 //!
-//! Forgets services whose process has ended, ends what dead sessions left behind, and on request ends unregistered
+//! Forgets services whose process has ended, with their pid files, ends services whose time is over and what dead
+//! sessions left behind, and on request ends unregistered
 //! orphans, tidies pid files and nudges parents that do not reap. Writes what was done, or with `--dry-run` would be,
 //! and a summary. Made for cron: two at once do no harm. Exits 0; 3 when something lives on or could not be judged.
 
 mod files;
 mod orphans;
+mod overdue;
 mod sessions;
 mod zombies;
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use procherd::error::Result;
 use procherd::evidence::Registered;
 use procherd::host::Host;
 use procherd::record::{Line, Record};
-use procherd::registry::{self, Known, Registry, Service, Verdict};
+use procherd::registry::{self, Known, Registry, Scope, Service, Verdict};
 use procherd::source::Source;
 use procherd::table::Shape;
 use procherd::terminate::{self, Options, Root, Setting, Summary};
@@ -31,8 +35,9 @@ pub const TOOL: Tool = Tool { name: "preap", command: Args::command };
 
 /// Bring the registry and the machine back in step
 ///
-/// Services whose process has ended are forgotten; sessions whose owner has ended are ended: their services, and what
-/// carries their mark. With selectors, orphans that are not registered are ended, too. What is foreign, hidden or cannot be judged stays as it is. Safe to run every minute from cron.
+/// Services whose process has ended are forgotten, and their pid files removed; sessions whose owner has ended are
+/// ended: their services, and what carries their mark; services that have outlived the time that they were given are
+/// ended. With selectors, orphans that are not registered are ended, too. What is foreign, hidden or cannot be judged stays as it is. Safe to run every minute from cron.
 #[derive(Parser)]
 #[command(name = "preap", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
@@ -40,7 +45,7 @@ struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// How long the members of a dead session have to end before they are killed
+    /// How long what is to end has before it is killed
     #[arg(short, long, value_name = "DURATION", default_value = "2s", value_parser = frame::duration)]
     grace: Duration,
 
@@ -96,6 +101,8 @@ struct Reaper {
     grace: Duration,
     output: Output,
     counts: Counts,
+    /// Services that live, and would not any more if this were no dry run.
+    expected: HashSet<(Scope, String)>,
 }
 
 /// What was done, or would be.
@@ -103,6 +110,7 @@ struct Reaper {
 struct Counts {
     services: usize,
     sessions: usize,
+    overdue: usize,
     identified: usize,
     ended: usize,
     survived: usize,
@@ -121,6 +129,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         grace: args.grace,
         output: Output::new(&args.output, Shape::Table),
         counts: Counts::default(),
+        expected: HashSet::new(),
     };
     // A registry that cannot be read is no reason to leave pid files as they are.
     match reaper.registry.read() {
@@ -128,6 +137,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             if !args.keep_sessions {
                 reaper = sessions::end_dead(reaper, &document, reporter)?;
             }
+            reaper = overdue::end(reaper, &document, reporter)?;
             reaper.forget(reporter)?;
         }
         Err(error) => reporter.fail(&error),
@@ -175,6 +185,9 @@ impl Reaper {
             self.counts.services += 1;
             self.service(service, verdict, "forget")?;
         }
+        for (name, path) in &done.files {
+            self.pid_file(name, path)?;
+        }
         for service in &done.identified {
             self.counts.identified += 1;
             let verdict = registry::judge(&self.host, &self.source, service);
@@ -190,6 +203,39 @@ impl Reaper {
             reporter.note(format_args!("judge service: {name}: {why}; it stays"));
         }
         Ok(())
+    }
+
+    /// Tells whether a service that lives would not any more if this were no dry run.
+    fn is_expected(&self, service: &Service) -> bool {
+        self.expected.contains(&(service.scope.clone(), service.name.clone()))
+    }
+
+    /// Writes in a dry run what would become of a service that lives: it would have ended by then, and be forgotten
+    /// with the dead.
+    fn expect(&mut self, service: &Service) -> Result<()> {
+        let verdict = registry::judge(&self.host, &self.source, service);
+        if self.dry_run
+            && verdict.is_alive()
+            && self.expected.insert((service.scope.clone(), service.name.clone()))
+        {
+            self.counts.services += 1;
+            self.service(service, &verdict, "forget")?;
+            if let Some(path) = registry::pid_file_of(service) {
+                self.pid_file(&service.name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes that the pid file of a service was removed, or would be.
+    fn pid_file(&mut self, service: &str, path: &Path) -> Result<()> {
+        self.counts.files += 1;
+        let mut line = Vec::new();
+        let mut finding = Line::new(&mut line, "finding");
+        finding.field("finding", "stale-file").field("file", &path.to_string_lossy());
+        finding.field("service", service).field("why", "it names the process of a service that has ended");
+        finding.end();
+        self.act(Record::parse(&line)?, "remove")
     }
 
     /// Writes a service and what is done about it.
@@ -218,6 +264,7 @@ impl Reaper {
             line.field("cleaned", &cleaned)
                 .field("services", &counts.services)
                 .field("sessions", &counts.sessions)
+                .field("overdue", &counts.overdue)
                 .field("identified", &counts.identified)
                 .field("ended", &counts.ended)
                 .field("survived", &counts.survived)

@@ -20,6 +20,7 @@
 
 mod document;
 pub mod export;
+mod files;
 mod folder;
 mod import;
 mod judge;
@@ -42,11 +43,12 @@ use crate::host::{Host, unix_ms};
 use crate::source::Source;
 
 pub use document::{Document, Entry, MOST_ENTRIES, VERSION};
+pub use files::{PidFile, judge_pid_file, pid_file_of, pid_files};
 pub use folder::LARGEST;
-pub use import::{Form, Import, PidFile, bind, bind_session, import, judge_pid_file, pid_files};
+pub use import::{Form, Import, bind, bind_session, import};
 pub use judge::{Verdict, judge, judge_identity, judge_session, judged};
 pub use known::{Ended, Known, Living};
-pub use leftovers::{Forgotten, dead, forget_dead, service_roots, session_roots};
+pub use leftovers::{Forgotten, Overdue, dead, forget_dead, overdue, service_roots, session_roots};
 pub use lines::{write_service, write_session};
 pub use location::{REPOSITORY_NAME, locate};
 pub use observe::observe;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Output, SOON, Scene, wait_until};
+use crate::support::process::Id;
+use crate::support::{Output, SOON, Scene, actor_program, wait_until};
 
 fn run(scene: &Scene, tool: &str, words: &[&str]) -> Output {
     scene.tool(tool).args(words).run()
@@ -115,6 +117,90 @@ fn stale_pid_files_and_health_files_are_reported_and_removed_on_request() {
     run(&scene, "preap", &["--pidfiles", ""]).ended(2);
 }
 
+/// Starts a service that waits, and gives its process.
+fn spawned(scene: &Scene, name: &str, options: &[&str]) -> Id {
+    let idle = ["--".to_owned(), actor_program().display().to_string(), "idle".into(), "--outlive".into()];
+    let tool = scene.tool("pspawn").arg(name).args(options).args(idle).arg("60");
+    Id::in_record(&tool.run().ended(0).record()).expect("an identity")
+}
+
+fn actions(output: &Output) -> Vec<(String, String)> {
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let records = output.records();
+    let acts = records.iter().filter(|record| record["action"].is_string());
+    acts.map(|record| (text(record, "action"), text(record, "service"))).collect()
+}
+
+fn kill(id: Id) {
+    assert!(id.signal(Signal::SIGKILL));
+    wait_until(SOON, "its end", || !id.alive());
+}
+
+#[test]
+// proves: P12 W02 W30
+fn a_service_that_has_outlived_its_time_is_ended_when_its_guard_is_dead() {
+    let scene = Scene::new();
+    let file = scene.home().join("helper.pid");
+    let options = ["--ttl", "1h", "--pidfile", file.to_str().expect("UTF-8")];
+    let (helper, other) = (spawned(&scene, "helper", &options), spawned(&scene, "other", &["--ttl", "1h"]));
+    let change = |change: &mut dyn FnMut(&mut Value)| {
+        let text = std::fs::read_to_string(scene.registry()).expect("a registry");
+        let mut document: Value = serde_json::from_str(&text).expect("JSON");
+        change(&mut document["services"]["global"]["helper"]);
+        write(&scene.registry(), &document.to_string());
+        document["services"]["global"]["helper"].clone()
+    };
+    let entry = change(&mut |entry| entry["ttl_ms"] = json!(0));
+    let mut guard = entry["guard"].clone();
+    guard["boot_id"] = entry["identity"]["boot_id"].clone();
+    let guard = Id::in_record(&guard).expect("the guard is noted");
+    assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["overdue"], 0, "the guard is about to end it");
+    kill(guard);
+    let plan = run(&scene, "preap", &["--dry-run"]).ended(0);
+    assert!(helper.alive() && file.exists());
+    let done = run(&scene, "preap", &[]).ended(0);
+    assert!(!helper.alive() && !file.exists() && other.alive());
+    for count in ["overdue", "services", "ended", "files", "cleaned"] {
+        assert_eq!(summary(&plan)[count], summary(&done)[count], "{count}: the plan is what is done");
+    }
+    assert_eq!(summary(&done)["overdue"], 1);
+    let expected = [("end", "helper"), ("forget", "helper"), ("remove", "helper")];
+    for output in [&plan, &done] {
+        assert_eq!(actions(output), expected.map(|(a, b)| (a.to_owned(), b.to_owned())), "{output:?}");
+    }
+    let why = done.records().into_iter().find(|record| record["action"] == "end").expect("a reason");
+    assert!(why["why"].as_str().expect("a reason").contains("it was to live for 0ms"), "{why}");
+}
+
+#[test]
+// proves: W05 W37 W44
+fn the_pid_file_of_a_dead_service_goes_with_it_if_it_still_names_it() {
+    let scene = Scene::new();
+    let living = scene.start(["idle"]);
+    let names = ["gone", "rewritten", "taken", "linked"];
+    let path = |name: &str| scene.home().join(format!("{name}.pid"));
+    let ids = names.map(|name| {
+        let file = path(name);
+        spawned(&scene, name, &["--pidfile", file.to_str().expect("UTF-8")])
+    });
+    // Another process has written its number since, or the file has become something else.
+    write(&path("rewritten"), &format!("{}\n", living.root().pid));
+    std::fs::remove_file(path("taken")).expect("removed");
+    std::fs::create_dir(path("taken")).expect("made");
+    std::fs::rename(path("linked"), scene.home().join("target")).expect("moved");
+    std::os::unix::fs::symlink(scene.home().join("target"), path("linked")).expect("linked");
+    ids.into_iter().for_each(kill);
+    let plan = run(&scene, "preap", &["--dry-run"]).ended(0);
+    assert!(path("gone").exists());
+    let done = run(&scene, "preap", &[]).ended(0);
+    for output in [&plan, &done] {
+        assert_eq!((&summary(output)["services"], &summary(output)["files"]), (&json!(4), &json!(2)));
+    }
+    assert!(!path("gone").exists() && path("rewritten").exists() && path("taken").exists());
+    assert!(path("linked").symlink_metadata().is_err(), "the link is what is removed,");
+    assert!(scene.home().join("target").exists(), "and nothing behind it");
+}
+
 #[test]
 fn what_cannot_be_judged_from_here_stays() {
     let scene = Scene::new();
@@ -178,7 +264,7 @@ fn orphans_of_a_project_are_ended_when_nobody_has_registered_them() {
         assert_eq!(summary(&plan)["ended"], summary(&done)["ended"]);
         orphan.assert_nobody_left();
         assert!(innocent.root().alive(), "{done:?}");
-        assert!(known.living().iter().all(crate::support::Id::alive) && !known.living().is_empty());
+        assert!(known.living().iter().all(Id::alive) && !known.living().is_empty());
         // Without a selector, orphans are nobody's business here.
         assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["ended"], 0);
     });

@@ -50,14 +50,5 @@ fn forget(reaper: &mut Reaper, document: &Document, session: &Session, verdict: 
     let mut line = Vec::new();
     registry::write_session(session, verdict, members.len(), &mut line);
     reaper.act(Record::parse(&line)?, "forget")?;
-    // Those that live now will have ended by then, and be forgotten with the dead.
-    let expected = if reaper.dry_run { members.as_slice() } else { &[] };
-    for service in expected {
-        let verdict = registry::judge(&reaper.host, &reaper.source, service);
-        if verdict.is_alive() {
-            reaper.counts.services += 1;
-            reaper.service(service, &verdict, "forget")?;
-        }
-    }
-    Ok(())
+    members.iter().try_for_each(|service| reaper.expect(service))
 }

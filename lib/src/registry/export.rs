@@ -14,9 +14,9 @@ use crate::table::rows;
 pub type File = (String, Vec<u8>);
 
 /// Fields of an entry that procherd adds, and that the forms of others do not have.
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     "identity", "command", "cwd", "pgid", "sid", "parent", "owner", "tree", "cookie", "restarts", "health",
-    "beat", "ended", "unnamed", "monitor", "type", "script",
+    "beat", "ended", "unnamed", "monitor", "type", "script", "guard",
 ];
 
 /// The columns of the table.

@@ -1,13 +1,16 @@
 //! What is left over when a session or a service has ended.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::document::Document;
-use super::judge::{Verdict, judge, judged};
+use super::files::stale_pid_file;
+use super::judge::{Verdict, judge, judge_identity, judged};
 use super::service::Service;
 use super::{Registry, set_identity};
 use crate::error::Result;
-use crate::host::{Host, own_uid};
+use crate::host::{Host, boot_ms, own_uid};
 use crate::id::{Identity, Pid, Source as IdSource};
 use crate::record::Process;
 use crate::select::variable;
@@ -23,8 +26,44 @@ const MARKS: [&str; 2] = ["PROCHERD_SESSION", "CLAUDE_SESSION_ID"];
 pub struct Forgotten {
     /// Services whose process has ended, and how that was proved.
     pub services: Vec<(Service, Verdict)>,
+    /// The pid files that still named the processes of these: name of the service, and path.
+    pub files: Vec<(String, PathBuf)>,
     /// Services that other programs had registered by number, and that have an identity now.
     pub identified: Vec<Service>,
+}
+
+/// A service that was to end by now, and lives.
+#[derive(Debug)]
+pub struct Overdue {
+    /// The service.
+    pub service: Service,
+    /// Its process.
+    pub identity: Identity,
+    /// For how long it was to live.
+    pub ttl: Duration,
+    /// How long its time has been over.
+    pub late: Duration,
+}
+
+/// How long a guard may take to end a service whose time is over, before others do.
+const GUARD_LATE: Duration = Duration::from_mins(1);
+
+/// Finds the services that have lived for longer than they were to (`ttl_ms`), by the clock that no one can set.
+///
+/// One whose guard lives is left to it for a minute: the service shall be asked once, and have its whole grace.
+pub fn overdue(document: &Document, host: &Host, source: &Source) -> Vec<Overdue> {
+    let judged = judged(document, host, source).filter_map(Result::ok);
+    judged
+        .filter_map(|(service, verdict)| {
+            let Verdict::Alive(identity) = verdict else { return None };
+            let ttl = Duration::from_millis(service.milliseconds("ttl_ms")?);
+            let start_ms = identity.start_ticks?.saturating_mul(1000) / host.ticks_per_second().max(1);
+            let late = Duration::from_millis(boot_ms().saturating_sub(start_ms)).checked_sub(ttl)?;
+            let guarded =
+                service.guard().is_some_and(|guard| judge_identity(host, source, &guard, None).is_alive());
+            (!guarded || late > GUARD_LATE).then_some(Overdue { service, identity, ttl, late })
+        })
+        .collect()
 }
 
 /// Finds the services whose process has ended for certain, and those that are known by number only.
@@ -32,7 +71,11 @@ pub fn dead(document: &Document, host: &Host, source: &Source) -> Forgotten {
     let mut found = Forgotten::default();
     for (service, verdict) in judged(document, host, source).filter_map(Result::ok) {
         match &verdict {
-            Verdict::Dead(_) => found.services.push((service, verdict)),
+            Verdict::Dead(_) => {
+                let file = stale_pid_file(host, source, &service);
+                found.files.extend(file.map(|path| (service.name.clone(), path)));
+                found.services.push((service, verdict));
+            }
             Verdict::Alive(identity) if identity.source == IdSource::Number => {
                 let mut service = service;
                 let started = service.started_ms().unwrap_or(0);
@@ -49,12 +92,17 @@ pub fn dead(document: &Document, host: &Host, source: &Source) -> Forgotten {
 ///
 /// All are judged before the lock is taken. Within the transaction those alone are touched whose process is still the
 /// one that was judged: an entry that was written anew meanwhile stays.
+///
+/// Their pid files go with them, under the lock too: who starts a service of this name writes its file after it has
+/// changed the entry, so no new file can be hit. One that cannot be removed stays, and is not told.
 pub fn forget_dead(registry: &Registry, host: &Host, source: &Source) -> Result<Forgotten> {
     let found = dead(&registry.read()?, host, source);
     if found.services.is_empty() && found.identified.is_empty() {
         return Ok(found);
     }
-    registry.change(|document| {
+    // The transaction may be tried again, and a file can be removed once only.
+    let mut files_gone = Vec::new();
+    let mut done = registry.change(|document| {
         let same = |service: &Service| {
             let now = document.get(&service.scope, &service.name).ok().flatten();
             now.is_some_and(|now| now.process_text() == service.process_text())
@@ -74,12 +122,20 @@ pub fn forget_dead(registry: &Registry, host: &Host, source: &Source) -> Result<
             .collect();
         let doomed: HashSet<_> =
             services.iter().map(|(service, _)| (service.scope.clone(), service.name.clone())).collect();
+        let gone = |path: &PathBuf| std::fs::remove_file(path).is_ok();
+        let files = services.iter().filter_map(|(service, _)| {
+            let path = stale_pid_file(host, source, service).filter(gone)?;
+            Some((service.name.clone(), path))
+        });
+        files_gone.extend(files);
         document.remove_all(|entry| doomed.contains(&(entry.scope.clone(), entry.name.to_owned())));
         for service in &identified {
             document.insert(service);
         }
-        Ok(Forgotten { services, identified })
-    })
+        Ok(Forgotten { services, identified, files: Vec::new() })
+    })?;
+    done.files = files_gone;
+    Ok(done)
 }
 
 /// What belongs to a session: its services that live, what was below those that do not, and everything that carries
@@ -127,7 +183,7 @@ pub fn service_roots(host: &Host, source: &Source, service: &Service) -> Vec<Roo
         .chain(tree)
         .collect(),
         Verdict::Dead(_) => {
-            tree.filter(|root| super::judge_identity(host, source, &root.identity, None).is_alive()).collect()
+            tree.filter(|root| judge_identity(host, source, &root.identity, None).is_alive()).collect()
         }
         _ => Vec::new(),
     }

@@ -14,7 +14,7 @@ use crate::record::{Line, Record};
 use crate::text;
 
 /// Fields of an entry that have another name in a record, or are told by other fields.
-const TRANSLATED: [&str; 24] = [
+const TRANSLATED: [&str; 25] = [
     "pid",
     "script",
     "type",
@@ -39,6 +39,7 @@ const TRANSLATED: [&str; 24] = [
     "ttl_ms",
     "restarts",
     "beat",
+    "guard",
 ];
 
 /// Tells whether the text of a value has the form that a record promises.

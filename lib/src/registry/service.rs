@@ -140,7 +140,9 @@ impl Service {
 
     /// Names the process, and forgets what was known of an earlier one.
     pub fn set_process(&mut self, id: &Identity, started_ms: u64) {
-        for field in ["parent", "owner", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat", "ended"] {
+        for field in
+            ["parent", "owner", "tree", "command", "cwd", "pgid", "sid", "cookie", "beat", "ended", "guard"]
+        {
             self.record.remove(field);
         }
         set_identity(&mut self.record, id, started_ms);
@@ -154,6 +156,11 @@ impl Service {
     /// Names the process that it must not outlive, of the same place.
     pub fn set_owner(&mut self, id: &Identity) {
         self.record.set("owner", &Near::from(id));
+    }
+
+    /// Names the process that ends it when its time is over, of the same place.
+    pub fn set_guard(&mut self, id: &Identity) {
+        self.record.set("guard", &Near::from(id));
     }
 
     /// Names the processes below the process, of the same place.
@@ -224,6 +231,12 @@ impl Service {
     /// The process that it must not outlive, where one was named.
     pub fn owner(&self) -> Option<Identity> {
         let record = self.record.field::<Record>("owner").ok()??;
+        near(&record, &self.identity().ok()?)
+    }
+
+    /// The process that ends it when its time is over, where there is one.
+    pub fn guard(&self) -> Option<Identity> {
+        let record = self.record.field::<Record>("guard").ok()??;
         near(&record, &self.identity().ok()?)
     }
 

@@ -9,8 +9,10 @@ use super::{Order, Started, Starter, ended_within};
 use crate::error::{Error, Result};
 use crate::handle::{self, Look};
 use crate::host::Host;
+use crate::id::Pid;
 use crate::record::{Process, View};
-use crate::source::Source;
+use crate::registry::Service;
+use crate::source::{Source, Wants};
 use crate::sys::{self, Side};
 use crate::terminate::{Missing, Observer, Options, Phase, Report, Target};
 
@@ -28,13 +30,33 @@ impl Starter<'_> {
     ) -> Result<()> {
         let until = Instant::now() + ttl;
         match sys::fork().map_err(|errno| Error::system("leave guard of service", &order.name, errno))? {
-            Side::Parent(_) => Ok(()),
+            Side::Parent(guard) => {
+                self.note_guard(started, guard);
+                Ok(())
+            }
             Side::Child => {
                 // A guard has nobody to tell of a failure; the entry with its time stays.
                 let _ = self.guard(order, started, until, options);
                 sys::leave(0)
             }
         }
+    }
+
+    /// Notes the guard with the entry, so that others leave the service to it. Not to be noted does no harm: the service
+    /// may be asked to end twice.
+    fn note_guard(&self, started: &Started, guard: Pid) {
+        let wants = Wants { identity: true, ..Wants::default() };
+        let Ok(Some(guard)) = self.source.reader(wants).read(guard) else { return };
+        let Service { scope, name, .. } = &started.service;
+        let _ = self.registry.change(|document| {
+            let now = document.get(scope, name)?;
+            let same = |service: &Service| service.identity().is_ok_and(|id| id.same_as(&started.identity));
+            if let Some(mut service) = now.filter(same) {
+                service.set_guard(&guard.identity(self.host.place()));
+                document.insert(&service);
+            }
+            Ok(())
+        });
     }
 
     fn guard(&self, order: &Order, started: &Started, until: Instant, options: &Options) -> Result<()> {
