@@ -120,13 +120,16 @@ impl Registry {
     pub fn change<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<T> {
         let folder = Folder::open_or_make(&self.path)?;
         loop {
-            let (_lock, draft) = self.begin(&folder)?;
+            let (lock, draft) = self.begin(&folder)?;
             let mut document = read_in(&folder)?;
             let result = change(&mut document)?;
             if !document.is_changed() {
                 return Ok(result);
             }
             if draft.publish(&document.write(unix_ms()))? == Placed::Yes {
+                // Others may go on from here. Where many do, the disk keeps what all of them have put in place at once.
+                drop(lock);
+                folder.keep_names()?;
                 return Ok(result);
             }
         }

@@ -371,7 +371,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
         let Shape::Leaf = self.shape else { return deserializer.deserialize_map(self) };
         let json = <&'de RawValue>::deserialize(deserializer)?.get();
         // Counting brackets is much cheaper than following them, and nearly always enough.
-        let brackets = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+        let brackets = memchr::memchr2_iter(b'{', b'[', json.as_bytes()).count();
         if brackets > MAX_DEPTH && !crate::record::nests_within(json.as_bytes(), MAX_DEPTH) {
             return Err(de::Error::custom(format_args!("nested deeper than {MAX_DEPTH}")));
         }

@@ -190,6 +190,18 @@ impl Folder {
         }
     }
 
+    /// Makes the names of the folder safe against power failure: what was put in place before this is there after it.
+    pub(super) fn keep_names(&self) -> Result<()> {
+        match nix::unistd::fsync(&self.fd) {
+            // Some file systems keep folders safe by themselves and say EINVAL.
+            Ok(()) | Err(Errno::EINVAL | Errno::EROFS) => Ok(()),
+            Err(errno) => {
+                let why = format!("written, but perhaps not kept over a power failure ({})", errno.desc());
+                Err(Error::new(Kind::System, "write registry", self.path.display(), why))
+            }
+        }
+    }
+
     /// Gives the registry another name, in the same folder.
     pub(super) fn set_aside(&self, name: &OsStr) -> Result<()> {
         renameat(&self.fd, self.name.as_os_str(), &self.fd, name)
@@ -217,7 +229,8 @@ pub(super) enum Placed {
 }
 
 impl Draft<'_> {
-    /// Writes the content, makes it safe against power failure, and puts it in place of the registry in one step.
+    /// Writes the content, makes it safe against power failure, and puts it in place of the registry in one step. Its new
+    /// name is safe after [`Folder::keep_names`].
     pub(super) fn publish(mut self, bytes: &[u8]) -> Result<Placed> {
         let on = || self.folder.path.display().to_string();
         let failed = |error: std::io::Error| Error::system("write registry", on(), error);
@@ -234,17 +247,12 @@ impl Draft<'_> {
         self.file.sync_all().map_err(failed)?;
         let folder = self.folder;
         match renameat(&folder.fd, self.name.as_os_str(), &folder.fd, folder.name.as_os_str()) {
-            Ok(()) => self.named = true,
-            Err(Errno::ENOENT) => return Ok(Placed::TakenAway),
-            Err(errno) => return Err(failed(errno.into())),
-        }
-        match nix::unistd::fsync(&folder.fd) {
-            // Some file systems keep folders safe by themselves and say EINVAL.
-            Ok(()) | Err(Errno::EINVAL | Errno::EROFS) => Ok(Placed::Yes),
-            Err(errno) => {
-                let why = format!("written, but perhaps not kept over a power failure ({})", errno.desc());
-                Err(Error::new(Kind::System, "write registry", on(), why))
+            Ok(()) => {
+                self.named = true;
+                Ok(Placed::Yes)
             }
+            Err(Errno::ENOENT) => Ok(Placed::TakenAway),
+            Err(errno) => Err(failed(errno.into())),
         }
     }
 
