@@ -74,7 +74,7 @@ enum Command {
     Import(transfer::ImportArgs),
     /// Write the registry in the form of another program
     Export(transfer::ExportArgs),
-    /// Make entries again for living processes that carry the marks of a spawn
+    /// Make entries again for living processes that carry the marks of a spawn or a session
     Rebuild,
     /// Say where the registry is
     Path,

@@ -1,4 +1,4 @@
-complete -c preap -s g -l grace -d 'How long the members of a dead session have to end before they are killed' -r
+complete -c preap -s g -l grace -d 'How long what is to end has before it is killed' -r
 complete -c preap -l pidfiles -d 'Judge these pid files and health files, too: files, folders of *.pid, or patterns such as \'run/*.pid\'; repeatable' -r
 complete -c preap -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c preap -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r

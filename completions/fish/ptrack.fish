@@ -50,7 +50,7 @@ complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "clear" -d 'Forget all
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "session" -d 'Register, end and list sessions'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "import" -d 'Register what another program keeps'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "export" -d 'Write the registry in the form of another program'
-complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "rebuild" -d 'Make entries again for living processes that carry the marks of a spawn'
+complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "rebuild" -d 'Make entries again for living processes that carry the marks of a spawn or a session'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "path" -d 'Say where the registry is'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "init" -d 'Make the registry, and keep it out of git'
 complete -c ptrack -n "__fish_ptrack_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -234,6 +234,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 always\t'Always'
 never\t'Never'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l mark -d 'Write only what its members are to carry as $PROCHERD_SESSION_OWNER'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -368,7 +369,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "session" -d 'Register, end and list sessions'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "import" -d 'Register what another program keeps'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "export" -d 'Write the registry in the form of another program'
-complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "rebuild" -d 'Make entries again for living processes that carry the marks of a spawn'
+complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "rebuild" -d 'Make entries again for living processes that carry the marks of a spawn or a session'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "path" -d 'Say where the registry is'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "init" -d 'Make the registry, and keep it out of git'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_subcommand_from save get list status beat rm clear session import export rebuild path init help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -52,10 +52,10 @@ pub use leftovers::{Forgotten, Overdue, dead, forget_dead, overdue, service_root
 pub use lines::{write_service, write_session};
 pub use location::{REPOSITORY_NAME, locate};
 pub use observe::observe;
-pub use rebuild::rebuild;
+pub use rebuild::{Rebuilt, rebuild};
 pub use scope::{Choice, Scope, quoted};
 pub use service::{Service, Status, check_name};
-pub use session::Session;
+pub use session::{OWNER_MARK, Session, owner_mark};
 
 use folder::{Draft, Folder, Placed};
 use lock::Lock;

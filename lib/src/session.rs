@@ -66,9 +66,9 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::Pid;
 use crate::record::{Process, View};
-use crate::registry::Registry;
+use crate::registry::{OWNER_MARK, Registry, owner_mark};
 use crate::signal::Signal;
-use crate::source::Source;
+use crate::source::{Source, Wants};
 use crate::status::End;
 use crate::sys::{self, Side};
 
@@ -185,6 +185,7 @@ struct Setting<'a> {
 pub fn run(plan: &Plan, host: &Host, source: &Source, observer: &mut dyn Observer) -> Result<Summary> {
     let failed = |what: &'static str| move |errno: Errno| Error::system(what, "", errno);
     let setting = Setting { host, source };
+    let plan = &marked(plan, setting);
     let signals = guardian::Signals::hold().map_err(failed("block signals"))?;
     nix::sys::prctl::set_child_subreaper(true).map_err(failed("become subreaper"))?;
     let (ours, theirs) = link::pair().map_err(failed("make socket"))?;
@@ -199,6 +200,17 @@ pub fn run(plan: &Plan, host: &Host, source: &Source, observer: &mut dyn Observe
             guardian::guard(plan, setting, observer, ours, signals, worker)
         }
     }
+}
+
+/// Adds to the environment of the command who owns the session: this process.
+fn marked(plan: &Plan, setting: Setting<'_>) -> Plan {
+    let mut plan = plan.clone();
+    let wants = Wants { identity: true, ..Wants::default() };
+    if let Ok(Some(own)) = setting.source.reader(wants).read(Pid::this()) {
+        let mark = owner_mark(&plan.id, &own.identity(setting.host.place()));
+        plan.environment.push((OWNER_MARK.into(), mark.into()));
+    }
+    plan
 }
 
 /// Ends this process by a signal, without a core dump of it: the command's own has been written.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::support::arena::{fill_disk, inside, small_disk};
 use crate::support::{Output, SOON, Scene, skip, wait_until};
 
+mod marks;
+
 fn ptrack(scene: &Scene, words: &[&str]) -> Output {
     scene.tool("ptrack").args(words).run()
 }

@@ -1,4 +1,5 @@
-ptrack --quiet session start "$PROCHERD_SESSION" --pid $$@REGISTRY@
+PROCHERD_SESSION_OWNER=$(ptrack session start "$PROCHERD_SESSION" --pid $$ --mark@REGISTRY@)
+export PROCHERD_SESSION_OWNER
 procherd_end() {
     procherd_status=$?
     trap - EXIT HUP INT TERM

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use procherd::error::{Error, Result};
-use procherd::registry::{Document, Scope};
+use procherd::registry::{Document, OWNER_MARK, Scope};
 use procherd::spawn::{self, Environment, Log, Order};
 
 use super::{Args, absolute};
@@ -116,7 +116,12 @@ fn environment(args: &Args, document: &Document) -> Result<Environment> {
     match args.scope.choice().for_new(document)? {
         Scope::Global => {}
         Scope::Project(path) => set("PROCHERD_PROJECT", OsStr::new(&path))?,
-        Scope::Session(id) => set("PROCHERD_SESSION", OsStr::new(&id))?,
+        Scope::Session(id) => {
+            set("PROCHERD_SESSION", OsStr::new(&id))?;
+            if let Some(mark) = document.session(&id)?.and_then(|session| session.owner_mark()) {
+                set(OWNER_MARK, OsStr::new(&mark))?;
+            }
+        }
     }
     Ok(environment)
 }

@@ -42,6 +42,10 @@ pub(super) struct StartArgs {
     /// The folder of its project, which must exist
     #[arg(long, value_name = "DIR")]
     project: Option<String>,
+
+    /// Write only what its members are to carry as $PROCHERD_SESSION_OWNER
+    #[arg(long)]
+    mark: bool,
 }
 
 /// Options of `ptrack session end`.
@@ -111,6 +115,10 @@ fn start(desk: &Desk, args: &StartArgs, reporter: &mut Reporter) -> Outcome {
         Ok(made) => made,
         Err(error) => return Ok(answer(&error, reporter)),
     };
+    if args.mark {
+        show::plain(&session.owner_mark().unwrap_or_default())?;
+        return Ok(Exit::Done);
+    }
     let mut output = Output::new(&desk.output, Shape::Table);
     output.record(|out| write_session(&session, &Verdict::Alive(owner.clone()), services, out))?;
     output.end()?;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use procherd::error::{Error, Kind, Result};
 use procherd::host::unix_ms;
 use procherd::registry::{
-    self, Claim, Document, Form, Import, Scope, Service, Verdict, export, judged, write_service,
+    self, Claim, Document, Form, Import, Rebuilt, Scope, Service, Session, Verdict, export, judged,
+    write_service, write_session,
 };
 use procherd::table::Shape;
 
@@ -277,29 +278,40 @@ pub(super) fn clear(desk: &Desk, args: &ClearArgs, reporter: &mut Reporter) -> O
     Ok(Exit::Done)
 }
 
-/// Makes entries again for living processes that carry the marks of a spawn, where their names are free.
+/// Makes entries again for living processes that carry the marks of a spawn or a session, where names and ids are free.
 pub(super) fn rebuild(desk: &Desk, reporter: &mut Reporter) -> Outcome {
-    let found = registry::rebuild(&desk.host, &desk.source)?;
-    let made = desk.registry.change(|document| {
-        let mut made = Vec::new();
-        for service in &found {
+    let Rebuilt { services, sessions } = registry::rebuild(&desk.host, &desk.source)?;
+    let found = services.len() + sessions.len();
+    let judge = |session: &Session| registry::judge_session(&desk.host, &desk.source, session);
+    let (services, sessions) = desk.registry.change(|document| {
+        let mut made = (Vec::new(), Vec::new());
+        for session in &sessions {
+            let known = document.session(&session.id).ok().flatten();
+            // One that is known gives way if its owner has ended, and another one lives.
+            if known.is_none_or(|known| judge(&known).is_dead() && judge(session).is_alive()) {
+                document.insert_session(session);
+                made.1.push(session.clone());
+            }
+        }
+        for service in &services {
             let claim = registry::claim(document, &desk.host, &desk.source, &service.scope, &service.name)?;
             if let Claim::Free(_) = claim {
                 document.insert(service);
-                made.push(service.clone());
+                made.0.push(service.clone());
             }
         }
         Ok(made)
     })?;
     let mut output = Output::new(&desk.output, Shape::Table);
-    for service in &made {
+    for session in &sessions {
+        let members = services.iter().filter(|service| service.session().as_ref() == Some(&session.id));
+        output.record(|out| write_session(session, &judge(session), members.count(), out))?;
+    }
+    for service in &services {
         output.record(|out| write_service(service, &desk.judge(service), out))?;
     }
     output.end()?;
-    reporter.note(format_args!(
-        "rebuild registry: {} restored, {} known",
-        made.len(),
-        found.len() - made.len()
-    ));
+    let made = services.len() + sessions.len();
+    reporter.note(format_args!("rebuild registry: {made} restored, {} known", found - made));
     Ok(Exit::Done)
 }

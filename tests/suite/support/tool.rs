@@ -23,6 +23,7 @@ use super::{actor_program, programs};
 pub(crate) const OURS: &[&str] = &[
     "PROCHERD_REGISTRY",
     "PROCHERD_SESSION",
+    "PROCHERD_SESSION_OWNER",
     "PROCHERD_PROJECT",
     "PROCHERD_ID",
     "PROCHERD_SERVICE",
