@@ -340,10 +340,11 @@ fn the_registry_of_monitors_goes_in_and_out() {
     let scene = Scene::new();
     let (monitor, coordinator) = (scene.start(["idle"]), scene.start(["idle"]));
     let now = 4_000_000_000_000_u64;
-    let registry = json!({"version": "1.0.0", "lastUpdated": 5,
+    let registry = json!({"version": "1.0.0", "lastUpdated": 5, "owner": {"team": ["a", 1.50]}, "é": null,
         "projects": {"coding": {"projectPath": "/", "monitorPid": monitor.root().pid, "startTime": now,
-            "parentPid": null, "lastHealthCheck": now, "status": "active", "exchanges": 7}},
-        "coordinator": {"pid": coordinator.root().pid, "startTime": now, "healthCheckInterval": 30000}});
+            "parentPid": null, "lastHealthCheck": now, "status": "active", "exchanges": 7, "x": {"y": []},
+            "type": "odd", "health": 5, "command": "npm"}},
+        "coordinator": {"pid": coordinator.root().pid, "startTime": now, "healthCheckInterval": 30000, "z": "kept"}});
     let path = scene.home().join(".global-lsl-registry.json");
     write(&path, &registry.to_string());
     ptrack(&scene, &["import", path.to_str().expect("UTF-8")]).ended(0);
@@ -352,6 +353,14 @@ fn the_registry_of_monitors_goes_in_and_out() {
     let mut back = ptrack(&scene, &["export", "--as", "monitor"]).ended(0).record();
     back["lastUpdated"] = json!(5);
     assert_eq!(back, registry);
+    // What an export has is what an import of it gives, also when the registry was written in between.
+    ptrack(&scene, &["beat", "coding"]).ended(0);
+    let again = scene.home().join("again.json");
+    ptrack(&scene, &["export", "--as", "monitor", again.to_str().expect("UTF-8")]).ended(0);
+    ptrack(&scene, &["import", again.to_str().expect("UTF-8")]).ended(0);
+    let back = ptrack(&scene, &["export", "--as", "monitor"]).ended(0).record();
+    assert_eq!((&back["owner"], &back["é"]), (&registry["owner"], &registry["é"]));
+    assert_eq!(back["projects"]["coding"]["x"], registry["projects"]["coding"]["x"]);
 }
 
 #[test]

@@ -93,6 +93,11 @@ fn take(
             _ => document.insert(service),
         }
     }
+    if import.others.fields().next().is_some() {
+        let mut kept = document.other(export::MONITOR).unwrap_or_default();
+        import.others.fields().for_each(|(name, raw)| kept.set(name, raw));
+        document.set_other(export::MONITOR, &kept);
+    }
     for session in &import.sessions {
         if document.session(&session.id)?.is_none() || replace {
             document.insert_session(session);

@@ -10,13 +10,33 @@ use crate::error::Result;
 use crate::record::{Line, Record};
 use crate::table::rows;
 
+/// The field of the document that keeps what a registry of monitors had beside its projects and its coordinator.
+pub const MONITOR: &str = "monitorRegistry";
+
 /// A file to be written: its name and its content.
 pub type File = (String, Vec<u8>);
 
 /// Fields of an entry that procherd adds, and that the forms of others do not have.
-const OURS: [&str; 18] = [
-    "identity", "command", "cwd", "pgid", "sid", "parent", "owner", "tree", "cookie", "restarts", "health",
-    "beat", "ended", "unnamed", "monitor", "type", "script", "guard",
+pub(super) const OURS: [&str; 19] = [
+    "identity",
+    "command",
+    "cwd",
+    "pgid",
+    "sid",
+    "parent",
+    "owner",
+    "tree",
+    "cookie",
+    "restarts",
+    "health",
+    "beat",
+    "ended",
+    "unnamed",
+    "monitor",
+    "type",
+    "script",
+    "guard",
+    "monitorFields",
 ];
 
 /// The columns of the table.
@@ -46,6 +66,10 @@ pub fn monitor(document: &Document, now_ms: u64) -> Result<Vec<u8>> {
         for (name, raw) in service.record().fields().filter(|(name, _)| !OURS.contains(name)) {
             fields.set(name, raw);
         }
+        let aside: Option<Record> = service.record().field("monitorFields").ok().flatten();
+        for (name, raw) in aside.iter().flat_map(Record::fields) {
+            fields.set(name, raw);
+        }
         match service.record().text("monitor").as_deref() {
             Some("project") => {
                 if let Some(pid) = fields.remove("pid") {
@@ -66,6 +90,9 @@ pub fn monitor(document: &Document, now_ms: u64) -> Result<Vec<u8>> {
     top.set("projects", &projects);
     if let Some(coordinator) = coordinator {
         top.set("coordinator", &coordinator);
+    }
+    for (name, raw) in document.other(MONITOR).unwrap_or_default().fields() {
+        top.set(name, raw);
     }
     let mut out = Vec::new();
     top.write_line(&mut out);

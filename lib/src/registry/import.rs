@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::document::Document;
+use super::export::OURS;
 use super::files::{pid_files, text_of, written_ms};
 use super::judge::Verdict;
 use super::scope::Scope;
@@ -93,6 +94,8 @@ pub struct Import {
     pub services: Vec<Service>,
     /// Sessions.
     pub sessions: Vec<Session>,
+    /// Fields beside the projects and the coordinator of a registry of monitors, which an export gives back.
+    pub others: Record,
     /// Lines and entries that could not be used.
     pub faults: Vec<Error>,
     /// When the files were written, in wall-clock milliseconds: no process in them is younger.
@@ -153,17 +156,16 @@ impl Import {
                 ));
                 continue;
             };
-            let mut fields = Record::default();
-            for (field, raw) in record.fields() {
-                fields.set(if field == "monitorPid" { "pid" } else { field }, raw);
-            }
-            fields.set("type", "per-project");
-            fields.set("monitor", "project");
-            self.services.push(Service::from_fields(Scope::Project(project), name, fields));
+            let scope = Scope::Project(project);
+            let fields = monitored(&record, "project", scope.kind());
+            self.services.push(Service::from_fields(scope, name, fields));
         }
-        if let Some(mut fields) = top.field::<Record>("coordinator")? {
-            fields.set("type", "global");
-            fields.set("monitor", "coordinator");
+        let known = |name: &str| matches!(name, "version" | "lastUpdated" | "projects" | "coordinator");
+        for (name, raw) in top.fields().filter(|(name, _)| !known(name)) {
+            self.others.set(name, raw);
+        }
+        if let Some(record) = top.field::<Record>("coordinator")? {
+            let fields = monitored(&record, "coordinator", Scope::Global.kind());
             self.services.push(Service::from_fields(Scope::Global, "coordinator", fields));
         }
         Ok(())
@@ -332,6 +334,25 @@ impl Import {
         }
         Ok(())
     }
+}
+
+/// Makes an entry from one of a registry of monitors. What has the name of a field of ours, and may mean anything there,
+/// stands aside for the export.
+fn monitored(record: &Record, monitor: &str, kind: &str) -> Record {
+    let (mut fields, mut aside) = (Record::default(), Record::default());
+    for (name, raw) in record.fields() {
+        match name {
+            "monitorPid" => fields.set("pid", raw),
+            name if OURS.contains(&name) => aside.set(name, raw),
+            name => fields.set(name, raw),
+        }
+    }
+    fields.set("type", kind);
+    fields.set("monitor", monitor);
+    if aside.fields().next().is_some() {
+        fields.set("monitorFields", &aside);
+    }
+    fields
 }
 
 /// Binds an imported service to the process that it means, or marks it as ended for ever (field `ended`).
