@@ -271,6 +271,53 @@ fn orphans_of_a_project_are_ended_when_nobody_has_registered_them() {
 }
 
 #[test]
+// proves: S17 P19
+fn patterns_of_a_project_choose_orphans_and_their_age_spares_them() {
+    crate::support::arena::inside(|| {
+        let scene = Scene::new();
+        let project = scene.home().join("project");
+        std::fs::create_dir(&project).expect("made");
+        // As the node stack leaves them: the name of the program is what a pattern finds.
+        let left = |folder: &Path| {
+            scene.actor(["orphan", "1", "--depth", "1"]).called("node vitest/worker.js").cwd(folder).start()
+        };
+        let (ours, others) = (left(&project), left(scene.home()));
+        let project = project.to_str().expect("UTF-8");
+        let words = ["--patterns-from", "node-dev", "--project", project];
+        let young = run(&scene, "preap", &[&words[..], &["--min-age", "1h"]].concat()).ended(0);
+        assert_eq!(summary(&young)["ended"], 0, "{young:?}");
+        let done = run(&scene, "preap", &words).ended(0);
+        assert!(summary(&done)["ended"].as_u64() > Some(0), "{done:?}");
+        ours.assert_nobody_left();
+        assert!(!others.living().is_empty(), "{done:?}");
+        run(&scene, "preap", &["--project", "/no/such/folder"]).ended(2);
+        run(&scene, "preap", &["--patterns-from", "no-such-set"]).ended(2);
+    });
+}
+
+#[test]
+fn dead_sessions_are_kept_on_request() {
+    let scene = Scene::new();
+    let (owner, member) = (scene.start(["idle"]), scene.start(["idle"]));
+    run(&scene, "ptrack", &["session", "start", "s", "--pid", &owner.root().operand()]).ended(0);
+    run(&scene, "ptrack", &["save", "api", &member.root().operand(), "--session", "s"]).ended(0);
+    drop(owner);
+    assert_eq!(summary(&run(&scene, "preap", &["--keep-sessions"]).ended(0))["cleaned"], 0);
+    assert!(member.root().alive());
+    let lock = {
+        let mut name = scene.registry().into_os_string();
+        name.push(".flock");
+        std::fs::File::open(name).expect("the lock file stays")
+    };
+    lock.lock().expect("locked");
+    let busy = run(&scene, "preap", &["--lock-timeout", "50ms", "--grace", "100ms"]).ended(3);
+    assert!(busy.stderr.contains("holds the lock"), "{busy:?}");
+    member.assert_nobody_left();
+    drop(lock);
+    assert_eq!(summary(&run(&scene, "preap", &[]).ended(0))["sessions"], 1);
+}
+
+#[test]
 fn parents_of_old_zombies_are_nudged() {
     let scene = Scene::new();
     let zombie = scene.start(["zombie"]);

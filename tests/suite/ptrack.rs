@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::arena::{fill_disk, inside, small_disk};
 use crate::support::{Output, SOON, Scene, skip, wait_until};
 
+mod house;
 mod marks;
 
 fn ptrack(scene: &Scene, words: &[&str]) -> Output {
