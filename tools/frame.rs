@@ -4,6 +4,7 @@ mod args;
 mod ending;
 mod expect;
 mod finder;
+mod log;
 mod operands;
 mod output;
 mod report;
@@ -15,6 +16,7 @@ pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorAr
 pub use ending::{Ending, sentence};
 pub use expect::{Expect, ExpectArgs};
 pub use finder::{Finder, Finding};
+pub use log::{Log, LogArgs, append};
 pub use operands::{Asked, Operand, Operands, bad_line, input, items, service, tree_of};
 pub use output::{Format, Output};
 pub use report::{Exit, Reporter};

@@ -21,7 +21,8 @@ use procherd::table::Shape;
 use procherd::terminate::{self, Options, Root, Setting, Summary, Via};
 
 use crate::frame::{
-    self, Asked, Ending, Exit, Operand, Operands, Outcome, Output, OutputArgs, RegistryArgs, Reporter, Tool,
+    self, Asked, Ending, Exit, LogArgs, Operand, Operands, Outcome, Output, OutputArgs, RegistryArgs,
+    Reporter, Tool,
 };
 
 /// The tool as the suite knows it.
@@ -113,6 +114,9 @@ struct Args {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -169,7 +173,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     };
     let setting = Setting { host: &host, source: &source, registered: &registered };
     let options = args.options();
-    let mut view = Ending::new(Output::new(&args.output, Shape::Table), request.records);
+    let log = if args.dry_run { None } else { args.log.open(reporter)? };
+    let output = Output::new(&args.output, Shape::Table).with_log(log);
+    let mut view = Ending::new(output, request.records);
     if args.dry_run {
         let plan = terminate::plan(setting, &request.roots, &options)?;
         view.plan(&plan, reporter)?;

@@ -27,7 +27,7 @@ use procherd::table::Shape;
 use procherd::terminate::{self, Options, Root, Setting, Summary};
 
 use crate::frame::{
-    self, Ending, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, SelectorArgs, Tool,
+    self, Ending, Exit, LogArgs, Outcome, Output, OutputArgs, RegistryArgs, Reporter, SelectorArgs, Tool,
 };
 
 /// The tool as the suite knows it.
@@ -77,6 +77,9 @@ struct Args {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -121,13 +124,14 @@ struct Counts {
 fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
     let selection = args.select.selection()?;
+    let log = if args.dry_run { None } else { args.log.open(reporter)? };
     let mut reaper = Reaper {
         host: Host::look()?,
         source: Source::live()?,
         registry: args.registry.open()?.lock_timeout(args.lock_timeout),
         dry_run: args.dry_run,
         grace: args.grace,
-        output: Output::new(&args.output, Shape::Table),
+        output: Output::new(&args.output, Shape::Table).with_log(log),
         counts: Counts::default(),
         expected: HashSet::new(),
     };

@@ -21,8 +21,8 @@ use procherd::session::{self, Ended, Plan};
 use procherd::source::Source;
 use procherd::status::End;
 
-use crate::frame::{self, Choice, Exit, Outcome, RegistryArgs, Reporter, Tool};
-use events::Events;
+use crate::frame::{self, Choice, Exit, LogArgs, Outcome, RegistryArgs, Reporter, Tool};
+use events::{Events, Sink};
 
 /// The tool as the suite knows it.
 pub const TOOL: Tool = Tool { name: "psession", command: Args::command };
@@ -65,12 +65,15 @@ struct Args {
     keep: Vec<String>,
 
     /// Write what happens as records to a file, or to a descriptor by its number
-    #[arg(long, value_name = "FILE|FD")]
+    #[arg(long, value_name = "FILE|FD", conflicts_with = "log")]
     events: Option<OsString>,
 
     /// Print what a script of the shell can evaluate to end, with itself, all that it has started
-    #[arg(long, conflicts_with_all = ["command", "events", "keep", "kill_wait"])]
+    #[arg(long, conflicts_with_all = ["command", "events", "keep", "kill_wait", "log"])]
     hook: bool,
+
+    #[command(flatten)]
+    log: LogArgs,
 
     #[command(flatten)]
     registry: RegistryArgs,
@@ -159,7 +162,7 @@ fn code(plan: &Plan, summary: &session::Summary, reporter: &mut Reporter) -> u8 
 }
 
 /// Turns what was typed into what it means.
-fn plan(args: &Args, reporter: &mut Reporter) -> Result<(Plan, Option<std::fs::File>)> {
+fn plan(args: &Args, reporter: &mut Reporter) -> Result<(Plan, Option<Sink>)> {
     let id =
         args.id.clone().unwrap_or_else(|| format!("session-{}-{}", std::process::id(), unix_ms() / 1000));
     let project = args.project.as_deref().map(project).transpose()?;
@@ -185,7 +188,11 @@ fn plan(args: &Args, reporter: &mut Reporter) -> Result<(Plan, Option<std::fs::F
         keep: args.keep.clone(),
         registry,
     };
-    let events = args.events.as_deref().map(events::open).transpose()?;
+    let events = match (&args.events, &args.log.log) {
+        (Some(place), _) => Some(Sink::events(place)?),
+        (None, Some(path)) => Some(Sink::log(path)?),
+        (None, None) => None,
+    };
     Ok((plan, events))
 }
 

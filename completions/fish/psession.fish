@@ -5,6 +5,7 @@ complete -c psession -l kill-wait -d 'How long to go on killing before what is l
 complete -c psession -l export -d 'Give the id to children under this name as well, such as CLAUDE_SESSION_ID; repeatable' -r
 complete -c psession -l keep -d 'Spare this program or registered service, with all below it; repeatable' -r
 complete -c psession -l events -d 'Write what happens as records to a file, or to a descriptor by its number' -r
+complete -c psession -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c psession -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c psession -l color -d 'When to use colour; psession itself uses none' -r -f -a "auto\t'When standard output is a terminal'
 always\t'Always'

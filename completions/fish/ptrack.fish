@@ -239,6 +239,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -s g -l grace -d 'How long its members have to end before they are killed' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from end" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''

@@ -9,6 +9,7 @@ mod contract;
 mod docs;
 mod finders;
 mod layers;
+mod logs;
 mod manners;
 mod pfmt;
 mod pipelines;

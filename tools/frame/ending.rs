@@ -17,7 +17,7 @@ use super::report::Reporter;
 use super::scene::Sheet;
 
 /// Fields that outcome and plan records write themselves.
-const OWN: [&str; 17] = [
+const OWN: [&str; 16] = [
     "replaced_by",
     "identity",
     "outcome",
@@ -34,7 +34,6 @@ const OWN: [&str; 17] = [
     "identified_by",
     "depth",
     "root",
-    "evidence",
 ];
 
 /// How often the countdown is drawn.

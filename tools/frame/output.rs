@@ -8,6 +8,7 @@ use procherd::stream::Writer;
 use procherd::table::{Shape, Show, Style};
 
 use super::args::{Choice, OutputArgs};
+use super::log::Log;
 
 /// The forms of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,9 @@ pub struct Output {
     show: Option<Show>,
     line: Vec<u8>,
     gone: bool,
+    log: Option<Log>,
+    /// Whether records go to the log alone for now.
+    hushed: bool,
 }
 
 impl Output {
@@ -81,22 +85,45 @@ impl Output {
             show: shape.map(|shape| Show::with_columns(shape, style, columns)),
             line: Vec::new(),
             gone: args.quiet,
+            log: None,
+            hushed: false,
         }
+    }
+
+    /// Writes every record to a log as well, whoever reads standard output.
+    #[must_use]
+    pub fn with_log(self, log: Option<Log>) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Writes records to the log alone, or again to both.
+    #[must_use]
+    pub fn hush(self, hushed: bool) -> Self {
+        Self { hushed, ..self }
     }
 
     /// Writes one record: `make` appends its line. When the reader has left, it is dropped.
     pub fn record(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
-        if self.gone {
-            return Ok(());
-        }
-        let Some(show) = &mut self.show else {
-            let done = self.writer.write(make);
-            return self.check(done);
+        let silent = self.gone || self.hushed;
+        let done = match (&mut self.show, &mut self.log) {
+            (_, None) if silent => return Ok(()),
+            (None, None) => self.writer.write(make),
+            (show, log) => {
+                self.line.clear();
+                make(&mut self.line);
+                if let Some(log) = log {
+                    log.add(&self.line);
+                }
+                match show {
+                    _ if silent => return Ok(()),
+                    None => self.writer.write(|out| out.extend_from_slice(&self.line)),
+                    Some(show) => {
+                        let record = Record::parse(&self.line)?;
+                        self.writer.write(|out| show.add(&record, out))
+                    }
+                }
+            }
         };
-        self.line.clear();
-        make(&mut self.line);
-        let record = Record::parse(&self.line)?;
-        let done = self.writer.write(|out| show.add(&record, out));
         self.check(done)
     }
 
@@ -120,11 +147,13 @@ impl Output {
 
     /// Writes the rest.
     pub fn end(mut self) -> Result<()> {
+        let logged = self.log.take().map_or(Ok(()), Log::end);
         if let Some(show) = self.show.take().filter(|_| !self.gone) {
             let done = self.writer.write(|out| show.end(out));
             self.check(done)?;
         }
-        self.flush()
+        self.flush()?;
+        logged
     }
 
     fn check(&mut self, done: io::Result<()>) -> Result<()> {

@@ -3,53 +3,71 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 
 use procherd::error::{Error, Kind, Result};
 use procherd::host::unix_ms;
+use procherd::id::Pid;
 use procherd::session::{Event, Observer};
 use procherd::status::End;
 use procherd::sys;
 use procherd::text::rfc3339;
 
-use crate::frame::Reporter;
+use crate::frame::{self, Reporter};
+
+/// Where events go.
+pub(super) struct Sink {
+    file: File,
+    /// Whether it is a log, which many tools write to: then each line names the tool.
+    shared: bool,
+}
+
+impl Sink {
+    /// A descriptor by its number, else a file that is appended to.
+    pub(super) fn events(place: &OsStr) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::system("open events", place.display(), error);
+        let number =
+            place.to_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+        let file = match number {
+            Some(text) => {
+                let number = text
+                    .parse()
+                    .map_err(|_| Error::new(Kind::Invalid, "open events", text, "not a descriptor"))?;
+                sys::keep_descriptor(number).map(File::from).map_err(|errno| failed(errno.into()))
+            }
+            None => frame::append(place.as_ref()).map_err(failed),
+        };
+        Ok(Self { file: file?, shared: false })
+    }
+
+    /// A log.
+    pub(super) fn log(path: &Path) -> Result<Self> {
+        let file = frame::append(path).map_err(|error| Error::system("open log", path.display(), error))?;
+        Ok(Self { file, shared: true })
+    }
+}
 
 /// Writes events, each line in one call: both halves of the session write to the same file.
 pub(super) struct Events<'a> {
-    file: Option<File>,
+    sink: Option<Sink>,
     session: &'a str,
     reporter: &'a mut Reporter,
 }
 
-/// Opens where events go: a descriptor by its number, else a file that is appended to.
-pub(super) fn open(place: &OsStr) -> Result<File> {
-    let failed = |error: std::io::Error| Error::system("open events", place.display(), error);
-    let number =
-        place.to_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-    match number {
-        Some(text) => {
-            let number = text
-                .parse()
-                .map_err(|_| Error::new(Kind::Invalid, "open events", text, "not a descriptor"))?;
-            sys::keep_descriptor(number).map(File::from).map_err(|errno| failed(errno.into()))
-        }
-        None => File::options().append(true).create(true).open(place).map_err(failed),
-    }
-}
-
 impl<'a> Events<'a> {
-    /// Writes the events of a session to a file, or nowhere.
-    pub(super) fn new(file: Option<File>, session: &'a str, reporter: &'a mut Reporter) -> Self {
-        Self { file, session, reporter }
+    /// Writes the events of a session to a sink, or nowhere.
+    pub(super) fn new(sink: Option<Sink>, session: &'a str, reporter: &'a mut Reporter) -> Self {
+        Self { sink, session, reporter }
     }
 }
 
 impl Observer for Events<'_> {
     fn listens(&self) -> bool {
-        self.file.is_some()
+        self.sink.is_some()
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        let Some(file) = &mut self.file else { return };
+        let Some(sink) = &mut self.sink else { return };
         let mut out = Vec::new();
         let mut line = event.process.line_as("event", event.view, &mut out);
         line.field("event", event.what.word())
@@ -62,10 +80,13 @@ impl Observer for Events<'_> {
             None => &mut line,
         };
         line.known("why", event.why);
+        if sink.shared {
+            line.field("tool", self.reporter.tool()).field("by", &Pid::this());
+        }
         line.end();
-        if let Err(error) = file.write_all(&out) {
+        if let Err(error) = sink.file.write_all(&out) {
             // Said once; what the events are about goes on.
-            self.file = None;
+            self.sink = None;
             if error.kind() != std::io::ErrorKind::BrokenPipe {
                 self.reporter.fault(&Error::system("write events", "", error));
             }

@@ -5,17 +5,17 @@ use std::time::Duration;
 use procherd::error::{Error, Kind, Result};
 use procherd::host::unix_ms;
 use procherd::id::Identity;
-use procherd::record::{Line, Process, View};
+use procherd::record::Line;
 use procherd::registry::{
     self, Document, Known, Scope, Service, Session, Verdict, judge_session, observe, write_session,
 };
 use procherd::table::Shape;
-use procherd::terminate::{self, Missing, Observer, Options, Phase, Report, Setting, Target};
+use procherd::terminate::{self, Options, Setting};
 use procherd::text::rfc3339;
 use serde::Serialize;
 
 use super::{Desk, answer, show};
-use crate::frame::{self, Ending, Exit, Operand, Outcome, Output, Reporter};
+use crate::frame::{self, Ending, Exit, LogArgs, Operand, Outcome, Output, Reporter};
 
 /// What to do with sessions.
 #[derive(clap::Subcommand)]
@@ -66,6 +66,9 @@ pub(super) struct EndArgs {
     /// Write what would be ended, and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 pub(super) fn run(desk: &Desk, command: &Command, reporter: &mut Reporter) -> Outcome {
@@ -155,24 +158,16 @@ fn end(desk: &Desk, args: &EndArgs, reporter: &mut Reporter) -> Outcome {
     let registered = Known::of(&document, &desk.host, &desk.source).registered();
     let setting = Setting { host: &desk.host, source: &desk.source, registered: &registered };
     let options = Options { grace: args.grace, ..Options::default() };
-    let mut output = Output::new(&desk.output, Shape::Table);
     if args.dry_run {
-        let mut ending = Ending::new(output, Vec::new());
+        let mut ending = Ending::new(Output::new(&desk.output, Shape::Table), Vec::new());
         ending.plan(&terminate::plan(setting, &roots, &options)?, reporter)?;
         ending.end(reporter)?.end()?;
         return Ok(Exit::Done);
     }
-    let summary = if args.outcomes {
-        let mut ending = Ending::new(output, Vec::new());
-        let summary = terminate::run(setting, &roots, &options, &mut ending)?;
-        output = ending.end(reporter)?;
-        summary
-    } else {
-        let mut quiet = Quiet::default();
-        let summary = terminate::run(setting, &roots, &options, &mut quiet)?;
-        quiet.said.iter().for_each(|error| reporter.fault(error));
-        summary
-    };
+    let output = Output::new(&desk.output, Shape::Table).with_log(args.log.open(reporter)?);
+    let mut ending = Ending::new(output.hush(!args.outcomes), Vec::new());
+    let summary = terminate::run(setting, &roots, &options, &mut ending)?;
+    let mut output = ending.end(reporter)?.hush(false);
     let survived = summary.survived + summary.not_permitted;
     let gone = |service: &Service| !desk.judge(service).is_alive();
     let terminated: Vec<Terminated> = alive
@@ -196,7 +191,8 @@ fn end(desk: &Desk, args: &EndArgs, reporter: &mut Reporter) -> Outcome {
     })?;
     output.end()?;
     if survived > 0 {
-        reporter.count(Exit::Failed);
+        let why = format_args!("{survived} lived on (--outcomes names them)");
+        reporter.fault(&Error::new(Kind::System, "end session", registry::quoted(&args.id), why));
     }
     Ok(Exit::Done)
 }
@@ -241,28 +237,4 @@ fn list(desk: &Desk, reporter: &mut Reporter) -> Outcome {
     }
     output.end()?;
     Ok(Exit::Done)
-}
-
-/// Watches a run and keeps what must be said at its end.
-#[derive(Default)]
-struct Quiet {
-    said: Vec<Error>,
-}
-
-impl Observer for Quiet {
-    fn begin(&mut self, _view: &View) {}
-
-    fn missing(&mut self, _missing: &Missing) {}
-
-    fn outcome(&mut self, report: &Report<'_>) {
-        use terminate::Outcome::{NotPermitted, Survived};
-        if matches!(report.outcome, NotPermitted | Survived) {
-            let why = report.outcome.word();
-            self.said.push(Error::new(Kind::System, "end process", report.target.process.pid, why));
-        }
-    }
-
-    fn replaced(&mut self, _: &Target, _: &Process) {}
-
-    fn progress(&mut self, _: Phase, _: usize, _: &mut dyn Iterator<Item = &Target>, _: Duration) {}
 }
