@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::process::Id;
-use crate::support::{Output, SOON, Scene, actor_program, wait_until};
+use crate::support::{Output, SOON, Scene, actor_program, machine_is_known, wait_until};
 
 fn run(scene: &Scene, tool: &str, words: &[&str]) -> Output {
     scene.tool(tool).args(words).run()
@@ -222,7 +222,7 @@ fn what_cannot_be_judged_from_here_stays() {
         run(&scene, "pstree-json", &[&actor.root().operand()]).record()["host"].clone();
     write(&scene.registry(), &document.to_string());
     let dead = run(&scene, "preap", &[]).ended(0);
-    assert_eq!(summary(&dead)["services"], i32::from(Path::new("/etc/machine-id").exists()));
+    assert_eq!(summary(&dead)["services"], i32::from(machine_is_known()));
 }
 
 #[test]

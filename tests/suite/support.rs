@@ -67,3 +67,9 @@ pub(crate) fn sources(folder: &str, endings: &[&str]) -> Vec<(PathBuf, String)> 
     found.sort();
     found
 }
+
+/// Tells whether this machine has an id (machine-id(5)). Without one, a record of an earlier boot cannot be told from one
+/// of another machine.
+pub(crate) fn machine_is_known() -> bool {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().any(|path| Path::new(path).exists())
+}

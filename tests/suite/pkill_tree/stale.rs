@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{outcome, pkill, record, text};
 use crate::support::arena::inside;
 use crate::support::scene::Actor;
-use crate::support::{Output, Scene};
+use crate::support::{Output, Scene, machine_is_known};
 
 /// Pipes one altered record of a living witness into the tool, which must not touch it.
 #[track_caller]
@@ -27,8 +27,7 @@ fn another_boot() -> Value {
 #[test]
 fn a_record_of_an_earlier_boot_is_already_gone() {
     inside(|| {
-        // Without a machine id it cannot be told from another machine.
-        let code = if std::path::Path::new("/etc/machine-id").exists() { 0 } else { 3 };
+        let code = if machine_is_known() { 0 } else { 3 };
         let (said, told) = refused(|record| record["boot_id"] = another_boot(), code);
         let word = text(&told, "outcome");
         assert!(word == "already-gone" || word == "foreign", "{said:?}");
