@@ -1,5 +1,5 @@
 # make demo, make test: need the Rust toolchain, make and a C compiler. make check: the gate before every commit.
-# Packagers: make && make install DESTDIR=... PREFIX=/usr
+# Packagers: make && make install DESTDIR=... PREFIX=/usr; make deb for Debian
 
 CARGO   = cargo
 PREFIX  = /usr/local
@@ -11,11 +11,12 @@ ZSHDIR  = $(DATADIR)/zsh/site-functions
 FISHDIR = $(DATADIR)/fish/vendor_completions.d
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
+BUILT  = $(TARGET)/release
 TOOLS  = $(basename $(notdir $(wildcard tools/bin/*.rs)))
 
 # All that is installed: the mode, the file, and where it goes.
 INSTALLED = \
-	$(foreach tool,$(TOOLS),755:$(TARGET)/release/$(tool):$(BINDIR)/$(tool)) \
+	$(foreach tool,$(TOOLS),755:$(BUILT)/$(tool):$(BINDIR)/$(tool)) \
 	$(foreach page,$(wildcard man/*.[1-8]),644:$(page):$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(foreach file,$(wildcard completions/bash/*),644:$(file):$(BASHDIR)/$(notdir $(file))) \
 	$(foreach file,$(wildcard completions/zsh/*),644:$(file):$(ZSHDIR)/$(notdir $(file))) \
@@ -79,7 +80,7 @@ completions:
 	PROCHERD_COMPLETIONS=write $(CARGO) test --quiet --locked --test suite completions::
 
 install:
-	@for tool in $(TOOLS); do test -x "$(TARGET)/release/$$tool" || \
+	@for tool in $(TOOLS); do test -x "$(BUILT)/$$tool" || \
 		{ echo "$$tool is not built: run make first" >&2; exit 1; }; done
 	@set -e; for item in $(INSTALLED); do \
 		mode=$${item%%:*}; file=$${item#*:}; to="$(DESTDIR)$${file#*:}"; file=$${file%%:*}; \
@@ -90,8 +91,13 @@ uninstall:
 	@set -e; for item in $(INSTALLED); do rm -f "$(DESTDIR)$${item##*:}"; done
 	@rmdir "$(DESTDIR)$(DATADIR)/procherd/patterns" "$(DESTDIR)$(DATADIR)/procherd" 2>/dev/null || :
 
+# A Debian package, in the folder DEB.
+DEB = .
+deb: all
+	@BUILT="$(abspath $(BUILT))" packaging/deb "$(DEB)"
+
 clean:
 	$(CARGO) clean
 
 .PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz man completions \
-	install uninstall clean
+	install uninstall deb clean

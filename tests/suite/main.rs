@@ -8,6 +8,7 @@ mod completions;
 mod contract;
 mod docs;
 mod finders;
+mod install;
 mod layers;
 mod logs;
 mod manners;
