@@ -5,6 +5,7 @@
 pub mod frame;
 
 pub mod pfmt;
+pub mod phung;
 pub mod pkill_tree;
 pub mod porphans;
 pub mod preap;
@@ -19,6 +20,7 @@ pub const TOOLS: &[frame::Tool] = &[
     pstree_json::TOOL,
     porphans::TOOL,
     pzombies::TOOL,
+    phung::TOOL,
     pkill_tree::TOOL,
     ptrack::TOOL,
     preap::TOOL,

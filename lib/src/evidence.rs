@@ -30,6 +30,16 @@ pub enum Strength {
     Certain,
 }
 
+impl Strength {
+    /// The word that records use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Probable => "probable",
+            Self::Certain => "certain",
+        }
+    }
+}
+
 /// A kind of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -101,10 +111,7 @@ impl Serialize for Evidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", self.kind.word())?;
-        map.serialize_entry(
-            "strength",
-            if self.strength == Strength::Certain { "certain" } else { "probable" },
-        )?;
+        map.serialize_entry("strength", self.strength.word())?;
         for (name, number) in &self.numbers {
             map.serialize_entry(name, number)?;
         }

@@ -13,7 +13,7 @@
 //! | meaning   | `record` `tree` `select` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` |
-//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `terminate` `health` `spawn` `session` `supervise` |
+//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
 //!
@@ -42,6 +42,7 @@ pub mod sockets;
 pub mod source;
 pub mod sys;
 
+pub mod hung;
 pub mod pipeline;
 pub mod registry;
 pub mod session;

@@ -7,6 +7,7 @@
 
 mod ran;
 mod stat;
+mod waits;
 
 use std::ffi::{CStr, OsString};
 use std::io::Write as _;
@@ -28,6 +29,7 @@ use crate::sys;
 use crate::text::Text;
 
 pub use stat::{Stat, parse as parse_stat};
+pub use waits::Waiting;
 
 /// Where processes are read from.
 #[derive(Debug)]

@@ -39,6 +39,8 @@ const MODES: &[Mode] = &[
     ("slow-exit", shapes::idle, "MS: end that long after TERM, with --code"),
     ("stopped", shapes::idle, "stop oneself"),
     ("spin", shapes::idle, "use up a processor"),
+    ("late-spin", shapes::late_spin, "wait, and from USR1 on use up a processor"),
+    ("uninterruptible", shapes::uninterruptible, "wait for a child, in state D"),
     ("witness", shapes::idle, "write an event for each signal that arrives, and go on"),
     ("tree", shapes::tree, "--depth --width: a bushy tree, the root included"),
     ("chain", shapes::chain, "N: each the parent of the next"),

@@ -167,7 +167,7 @@ impl<'a> Life<'a> {
     }
 
     /// Uses up a processor until the life line is closed. Signals that are blocked are never acted upon.
-    fn spin(&self) -> Played {
+    pub(crate) fn spin(&self) -> Played {
         loop {
             if self.ends.is_some_and(|end| end <= Instant::now())
                 || (self.ends.is_none() && life_line_closed()?)

@@ -2,17 +2,44 @@
 
 use std::process::ExitCode;
 
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, setpgid, setsid};
 
 use crate::Played;
 use crate::cast::Cast;
-use crate::life::{Life, announce, wait_for_death_of};
-use crate::sys::{Side, fork, fork_beside};
+use crate::life::{Life, Next, announce, wait_for_death_of};
+use crate::sys::{Side, fork, fork_and_wait_inside, fork_beside};
 
 /// One process that waits.
 pub(crate) fn idle(cast: &Cast) -> Played {
     Life::begin(cast, cast.role(&cast.mode), 0, "")?.live()
+}
+
+/// One process that waits, and uses up a processor from SIGUSR1 on.
+pub(crate) fn late_spin(cast: &Cast) -> Played {
+    let life = Life::begin_with(cast, cast.role(&cast.mode), 0, "", &[Signal::SIGUSR1])?;
+    loop {
+        match life.next(None)? {
+            Next::End => return Ok(ExitCode::SUCCESS),
+            Next::Signal(Signal::SIGUSR1) => return life.spin(),
+            Next::Signal(_) => return life.exit_slowly(),
+            Next::Children(_) | Next::Tick => {}
+        }
+    }
+}
+
+/// A process that sleeps in the kernel until its child has ended, with the child.
+pub(crate) fn uninterruptible(cast: &Cast) -> Played {
+    let life = Life::begin(cast, cast.role(&cast.mode), 1, ",\"settles\":\"D\"")?;
+    match fork_and_wait_inside()? {
+        Side::Child => {
+            let mut cast = cast.clone();
+            cast.role = Some("child".into());
+            Life::begin(&cast, "child", 0, "")?.live()
+        }
+        Side::Parent(_) => life.live(),
+    }
 }
 
 /// A bushy tree: `--width` children on each of `--depth` levels below the root.

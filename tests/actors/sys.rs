@@ -37,6 +37,18 @@ pub(crate) fn fork_beside() -> nix::Result<Side> {
     }
 }
 
+/// Forks, and sleeps until the child has ended or become another program: no signal but KILL wakes this process.
+pub(crate) fn fork_and_wait_inside() -> nix::Result<Side> {
+    const FLAGS: libc::c_long = libc::CLONE_VFORK as libc::c_long | libc::SIGCHLD as libc::c_long;
+    // SAFETY: as for fork: the child has a copy of the memory, since CLONE_VM is not asked for, and there is one thread.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, FLAGS, 0, 0, 0, 0) })?;
+    match i32::try_from(pid) {
+        Ok(0) => Ok(Side::Child),
+        Ok(pid) => Ok(Side::Parent(Pid::from_raw(pid))),
+        Err(_) => Err(Errno::ERANGE),
+    }
+}
+
 /// Opens a handle of a process.
 pub(crate) fn pidfd_open(pid: Pid) -> nix::Result<File> {
     // SAFETY: the call takes two integers and no memory.

@@ -48,6 +48,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pstree-json", pstree_json),
     ("porphans", porphans),
     ("pzombies", pzombies),
+    ("phung", phung),
     ("pkill-tree", pkill_tree),
     ("ptrack", ptrack),
     ("preap", preap),
@@ -83,6 +84,20 @@ fn pzombies(scene: &Scene) -> Streams {
     let _dead = [scene.start(["zombie", "2"]), scene.start(["zombie", "--then", "stop"])];
     let run = |words: &[&str]| scene.tool("pzombies").args(["--twice", "10ms"]).args(words).run();
     (vec![run(&[]), run(&["--parents"]), scene.tool("pzombies").arg("--once").run()], &["process"])
+}
+
+fn phung(scene: &Scene) -> Streams {
+    let _hung = [scene.start(["stopped"]), scene.start(["uninterruptible"]), scene.start(["spin"])];
+    let deaf = scene.start(["spin", "--on-term", "ignore"]);
+    scene.tool("ptrack").args(["save", "deaf", &deaf.root().operand()]).run().ended(0);
+    deaf.root().signal(nix::sys::signal::Signal::SIGTERM);
+    let words = ["--sample", "300ms", "--cpu", "0.01", "--stopped", "0s", "--beat", "0s"];
+    let said = scene.tool("phung").args(words).run();
+    let evidence = |record: &Value| record["evidence"].as_array().cloned().unwrap_or_default();
+    let kinds: BTreeSet<String> =
+        said.records().iter().flat_map(evidence).map(|one| one["kind"].to_string()).collect();
+    assert_eq!(kinds.len(), 5, "all kinds are to be judged: {kinds:?}");
+    (vec![said], &["process"])
 }
 
 fn pkill_tree(scene: &Scene) -> Streams {
@@ -285,7 +300,7 @@ fn fields() -> BTreeSet<String> {
     let of = |part: &Value| {
         part["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };
-    let inner = ["evidence", "near", "text"];
+    let inner = ["evidence", "near", "sample", "text"];
     let defs = schema["$defs"].as_object().expect("definitions").iter();
     defs.filter(|(name, _)| !inner.contains(&name.as_str()))
         .flat_map(|(_, part)| of(part))

@@ -4,10 +4,11 @@ use crate::support::arena::inside;
 use crate::support::{Scene, skip};
 
 /// All finders, each with options that make it look once, and at once.
-const FINDERS: &[(&str, &[&str])] = &[("porphans", &[]), ("pzombies", &["--once"])];
+const FINDERS: &[(&str, &[&str])] =
+    &[("porphans", &[]), ("pzombies", &["--once"]), ("phung", &["--sample", "10ms"])];
 
-/// Those that compare two looks, with the options that make both quick.
-const TWO_LOOKS: &[(&str, &[&str])] = &[("pzombies", &["--twice", "10ms"])];
+/// Those that compare two looks.
+const TWO_LOOKS: &[&str] = &["pzombies", "phung"];
 
 #[test]
 fn operands_other_than_a_dash_are_misuse() {
@@ -25,7 +26,9 @@ fn a_snapshot_that_cannot_be_read_is_no_answer() {
     let file = scene.home().join("table.ndjson");
     let path = file.to_str().expect("plain");
     for (name, once) in FINDERS {
-        let from = |path: &str| scene.tool(name).args(*once).args(["--from", path]).run().ended(3);
+        let times = if *name == "phung" { 2 } else { 1 };
+        let from =
+            |path: &str| scene.tool(name).args(*once).args(["--from", path].repeat(times)).run().ended(3);
         assert!(from("/no-such-file").one_message().contains("/no-such-file"));
         from("/").one_message();
         for text in ["", "nonsense\n", "{\"type\":\"summary\",\"v\":1}\n", "77\n"] {
@@ -43,7 +46,7 @@ fn one_snapshot_is_one_look_and_three_are_too_many() {
     std::fs::write(&file, scene.tool("pstree-json").run().ended(0).stdout).expect("written");
     let path = file.to_str().expect("plain");
     let from = ["--from", path];
-    for (name, _) in TWO_LOOKS {
+    for name in TWO_LOOKS {
         let said = scene.tool(name).args(from).run().ended(2);
         assert!(said.one_message().contains("one look"), "{said:?}");
         scene.tool(name).args(from).args(from).run().ended(0);

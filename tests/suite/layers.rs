@@ -18,6 +18,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "pipeline",
             "registry",
             "zombies",
+            "hung",
             "terminate",
             "health",
             "spawn",

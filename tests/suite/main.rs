@@ -13,6 +13,7 @@ mod layers;
 mod logs;
 mod manners;
 mod pfmt;
+mod phung;
 mod pipelines;
 mod pkill_tree;
 mod porphans;

@@ -36,6 +36,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pstree-json", OnRequest, Processes, &[]),
     ("porphans", OnRequest, Others, &[]),
     ("pzombies", OnRequest, Others, &[]),
+    ("phung", OnRequest, Others, &["--sample", "10ms"]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),

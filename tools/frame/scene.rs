@@ -79,6 +79,11 @@ impl Scene {
         &self.table
     }
 
+    /// Gives the processes of the look alone.
+    pub fn into_table(self) -> Table {
+        self.table
+    }
+
     /// Tells whether this is the live system.
     pub fn is_live(&self) -> bool {
         self.saved.is_none()

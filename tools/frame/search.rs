@@ -78,9 +78,21 @@ pub struct Search {
     hidden: HashMap<&'static str, usize>,
 }
 
+/// What a finder was asked before it looked: who is wanted, and the processes that the input names.
+pub struct Question {
+    selection: Selection,
+    named: Option<Vec<Asked>>,
+}
+
 impl SearchArgs {
     /// Begins a search: reads the input, where that was asked for, and then looks.
     pub fn begin(&self, look: &LookArgs, wants: Wants, reporter: &mut Reporter) -> Result<Search> {
+        let question = self.question(reporter)?;
+        self.look(question, look, wants, reporter)
+    }
+
+    /// Reads what is asked, from the options and from the input where that is wanted.
+    pub fn question(&self, reporter: &mut Reporter) -> Result<Question> {
         let selection = self.select.selection()?;
         let named = match Operands::optional(&self.operands)? {
             Operands::None => None,
@@ -90,6 +102,18 @@ impl SearchArgs {
                 return Err(Error::new(Kind::Invalid, "read operand", &self.operands[0], why));
             }
         };
+        Ok(Question { selection, named })
+    }
+
+    /// Looks for what is asked.
+    pub fn look(
+        &self,
+        question: Question,
+        look: &LookArgs,
+        wants: Wants,
+        reporter: &mut Reporter,
+    ) -> Result<Search> {
+        let Question { selection, named } = question;
         let mut scene = Scene::look(look, wants, reporter)?;
         scene.know(&self.registry, reporter)?;
         let mut search = Search::new(scene, selection);

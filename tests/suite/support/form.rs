@@ -103,6 +103,17 @@ pub(crate) const EVIDENCE: &[Field] = &[Field("evidence", Always, |v| {
     })
 })];
 
+/// What `phung` adds.
+pub(crate) const HUNG: &[Field] = &[
+    Field("evidence", Always, |v| {
+        v.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(|one| is_word(&one["kind"])))
+    }),
+    Field("samples", IfKnown, |v| {
+        let whole = |one: &Value| one["boot_ms"].is_u64() && one["cpu_ms"].is_u64() && is_word(&one["state"]);
+        v.as_array().is_some_and(|both| both.len() == 2 && both.iter().all(whole))
+    }),
+];
+
 /// What `pzombies` adds to a zombie.
 pub(crate) const ZOMBIE: &[Field] = &[
     Field("zombie_ms", IfKnown, Value::is_u64),
