@@ -22,4 +22,4 @@ pub use output::{Format, Output};
 pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};
 pub use scene::{Found, Scene, Sheet};
-pub use search::{Search, SearchArgs, TwoLooksArgs, pause};
+pub use search::{Question, Search, SearchArgs, TwoLooksArgs, pause};

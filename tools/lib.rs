@@ -4,6 +4,7 @@
 
 pub mod frame;
 
+pub mod pdups;
 pub mod pfmt;
 pub mod phung;
 pub mod pkill_tree;
@@ -21,6 +22,7 @@ pub const TOOLS: &[frame::Tool] = &[
     porphans::TOOL,
     pzombies::TOOL,
     phung::TOOL,
+    pdups::TOOL,
     pkill_tree::TOOL,
     ptrack::TOOL,
     preap::TOOL,

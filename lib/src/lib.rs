@@ -10,7 +10,7 @@
 //! | row       | modules |
 //! |-----------|---------|
 //! | words     | `error` `id` `text` `signal` `status` |
-//! | meaning   | `record` `tree` `select` `evidence` |
+//! | meaning   | `record` `tree` `select` `program` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` |
 //! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` |
@@ -29,6 +29,7 @@ pub mod status;
 pub mod text;
 
 pub mod evidence;
+pub mod program;
 pub mod record;
 pub mod select;
 pub mod tree;

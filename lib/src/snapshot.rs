@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -57,6 +58,38 @@ pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Proc
     let mut processes = front?;
     processes.extend(back?.into_iter().rev());
     Ok(processes)
+}
+
+/// Tells cheaply whether another look at all processes is due: some have begun or ended, or have just done so and may
+/// become another program any moment.
+///
+/// A process that becomes another program later than half a second after the last fork of the whole system is noticed
+/// with a delay of some seconds.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    census: Option<(u32, u32)>,
+    stirred: Option<Instant>,
+    looked: Option<Instant>,
+}
+
+impl Pulse {
+    const SETTLES: Duration = Duration::from_millis(500);
+    const AT_LEAST: Duration = Duration::from_secs(5);
+
+    /// Tells whether to look now. A kernel that does not tell its numbers is looked at every time.
+    pub fn stirs(&mut self, source: &Source) -> bool {
+        let (now, census) = (Instant::now(), source.census());
+        if census.is_none() || census != self.census {
+            self.stirred = Some(now);
+        }
+        self.census = census;
+        let before = |then: Option<Instant>, time| then.is_none_or(|then| now.duration_since(then) >= time);
+        let due = !before(self.stirred, Self::SETTLES) || before(self.looked, Self::AT_LEAST);
+        if due {
+            self.looked = Some(now);
+        }
+        due
+    }
 }
 
 /// Makes a table of processes that have just been read here.

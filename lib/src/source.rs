@@ -112,10 +112,18 @@ impl Source {
 
     /// The number that was given out last in this pid namespace (proc_loadavg(5)); it changes with every fork.
     pub fn last_pid(&self) -> Option<u32> {
+        self.census().map(|(_, last)| last)
+    }
+
+    /// How many threads there are, and the number that was given out last: one of them changes with every fork and with
+    /// every end, at the cost of reading one small file.
+    pub fn census(&self) -> Option<(u32, u32)> {
         let file = openat(&self.folder, "loadavg", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
         let mut buffer = Vec::with_capacity(128);
         read_all(&file, &mut buffer).ok()?;
-        std::str::from_utf8(&buffer).ok()?.split_ascii_whitespace().last()?.parse().ok()
+        let mut words = std::str::from_utf8(&buffer).ok()?.split_ascii_whitespace().skip(3);
+        let (_, threads) = words.next()?.split_once('/')?;
+        Some((threads.parse().ok()?, words.next()?.parse().ok()?))
     }
 
     /// The environment of a process: `NAME=VALUE` entries, each ended by NUL (proc_pid_environ(5)).

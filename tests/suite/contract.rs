@@ -49,6 +49,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("porphans", porphans),
     ("pzombies", pzombies),
     ("phung", phung),
+    ("pdups", pdups),
     ("pkill-tree", pkill_tree),
     ("ptrack", ptrack),
     ("preap", preap),
@@ -98,6 +99,12 @@ fn phung(scene: &Scene) -> Streams {
         said.records().iter().flat_map(evidence).map(|one| one["kind"].to_string()).collect();
     assert_eq!(kinds.len(), 5, "all kinds are to be judged: {kinds:?}");
     (vec![said], &["process"])
+}
+
+fn pdups(scene: &Scene) -> Streams {
+    let _two = [scene.start(["idle"]), scene.start(["idle"])];
+    let run = |words: &[&str]| scene.tool("pdups").args(["-p", "actor idle"]).args(words).run();
+    (vec![run(&[]), run(&["--by", "script", "--older-than", "0s"])], &["process"])
 }
 
 fn pkill_tree(scene: &Scene) -> Streams {

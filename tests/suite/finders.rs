@@ -4,8 +4,12 @@ use crate::support::arena::inside;
 use crate::support::{Scene, skip};
 
 /// All finders, each with options that make it look once, and at once.
-const FINDERS: &[(&str, &[&str])] =
-    &[("porphans", &[]), ("pzombies", &["--once"]), ("phung", &["--sample", "10ms"])];
+const FINDERS: &[(&str, &[&str])] = &[
+    ("porphans", &[]),
+    ("pzombies", &["--once"]),
+    ("phung", &["--sample", "10ms"]),
+    ("pdups", &["-p", "nobody-is-called-this"]),
+];
 
 /// Those that compare two looks.
 const TWO_LOOKS: &[&str] = &["pzombies", "phung"];

@@ -8,7 +8,7 @@ use crate::support::{project, sources};
 /// The table of design.md section 10. A new module is added here and in the module doc of `lib/src/lib.rs`.
 const ROWS: &[(&str, &[&str])] = &[
     ("words", &["error", "id", "text", "signal", "status"]),
-    ("meaning", &["record", "tree", "select", "evidence"]),
+    ("meaning", &["record", "tree", "select", "program", "evidence"]),
     ("form", &["stream", "table"]),
     ("system", &["sys", "host", "source", "handle", "sockets"]),
     (

@@ -12,6 +12,7 @@ mod install;
 mod layers;
 mod logs;
 mod manners;
+mod pdups;
 mod pfmt;
 mod phung;
 mod pipelines;

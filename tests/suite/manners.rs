@@ -37,6 +37,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("porphans", OnRequest, Others, &[]),
     ("pzombies", OnRequest, Others, &[]),
     ("phung", OnRequest, Others, &["--sample", "10ms"]),
+    ("pdups", OnRequest, Others, &["-p", "nobody-is-called-this"]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),

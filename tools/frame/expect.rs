@@ -1,5 +1,6 @@
 //! Expectations: they make any finder a gate for hooks and CI.
 
+use std::fmt;
 use std::str::FromStr;
 
 use procherd::error::{Error, Kind};
@@ -36,25 +37,60 @@ impl FromStr for Expect {
     }
 }
 
-impl ExpectArgs {
-    /// Judges the number of findings. Without an expectation every number is right.
-    pub fn judge(&self, found: usize, what: &str, reporter: &mut Reporter) -> Exit {
-        let Some(expect) = self.expect else { return Exit::Done };
-        if (expect.least..=expect.most).contains(&found) {
-            return Exit::Done;
-        }
-        let wanted = match (expect.least, expect.most) {
+impl Expect {
+    /// At most one.
+    pub const SINGLE: Self = Self { least: 0, most: 1 };
+
+    /// Tells whether a number is right.
+    pub fn allows(self, found: usize) -> bool {
+        (self.least..=self.most).contains(&found)
+    }
+
+    /// The most that is right.
+    pub fn most(self) -> usize {
+        self.most
+    }
+
+    /// So many for each of some.
+    #[must_use]
+    pub fn times(self, each: usize) -> Self {
+        Self { least: self.least.saturating_mul(each), most: self.most.saturating_mul(each) }
+    }
+
+    /// Says how many are expected, in words.
+    pub fn words(self) -> String {
+        match (self.least, self.most) {
             (least, most) if least == most => format!("{least} expected"),
             (least, usize::MAX) => format!("at least {least} expected"),
             (least, most) => format!("{least} to {most} expected"),
-        };
-        reporter.absent(&Error::new(
-            Kind::Gone,
-            "check expectation",
-            what,
-            format_args!("found {found}, {wanted}"),
-        ));
+        }
+    }
+
+    /// Judges the number of findings.
+    pub fn judge(self, found: usize, what: &str, reporter: &mut Reporter) -> Exit {
+        if self.allows(found) {
+            return Exit::Done;
+        }
+        let why = format_args!("found {found}, {}", self.words());
+        reporter.absent(&Error::new(Kind::Gone, "check expectation", what, why));
         Exit::No
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (least, most) if least == most => write!(f, "{least}"),
+            (least, usize::MAX) => write!(f, "{least}.."),
+            (least, most) => write!(f, "{least}..{most}"),
+        }
+    }
+}
+
+impl ExpectArgs {
+    /// Judges the number of findings. Without an expectation every number is right.
+    pub fn judge(&self, found: usize, what: &str, reporter: &mut Reporter) -> Exit {
+        self.expect.map_or(Exit::Done, |expect| expect.judge(found, what, reporter))
     }
 }
 

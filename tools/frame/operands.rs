@@ -82,7 +82,7 @@ impl Operands {
 }
 
 /// One process that the input asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     /// The process.
     pub identity: Identity,

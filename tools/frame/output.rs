@@ -1,6 +1,11 @@
 //! What a tool writes: records for the next tool, or a view of them for people.
 
 use std::io::{self, IsTerminal as _, Stdout};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use procherd::error::{Error, Result};
 use procherd::record::Record;
@@ -130,6 +135,26 @@ impl Output {
     /// Tells whether nobody reads: the reader has left, or asked for quiet. A reporting tool then stops; an acting one goes on.
     pub fn reader_left(&self) -> bool {
         self.gone
+    }
+
+    /// Waits for so long, or until somebody else than standard output has something to say, and tells whether there is
+    /// still a reader. Takes no processor time.
+    pub fn wait(&mut self, others: &[BorrowedFd<'_>], time: Duration) -> Result<bool> {
+        let stdout = io::stdout();
+        let mut fds: Vec<PollFd<'_>> =
+            others.iter().map(|other| PollFd::new(*other, PollFlags::POLLIN)).collect();
+        // Of a pipe without a reader the kernel says so by itself.
+        fds.push(PollFd::new(stdout.as_fd(), PollFlags::empty()));
+        let left = PollFlags::POLLERR | PollFlags::POLLNVAL;
+        // Rounded up: a wait that ends too early would spin.
+        let timeout = PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Error::system("wait", "", errno)),
+        }
+        let left = fds.last().and_then(PollFd::revents).is_some_and(|events| events.intersects(left));
+        self.gone |= left;
+        Ok(!left)
     }
 
     /// Hands on what waits: records that the reader should see now, since the next may take a while.

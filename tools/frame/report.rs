@@ -1,5 +1,6 @@
 //! Diagnostics and exit codes.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -58,17 +59,24 @@ pub struct Reporter {
     tool: &'static str,
     quiet: bool,
     worst: Exit,
+    /// What has been said, where nothing is said twice.
+    said: Option<HashSet<String>>,
 }
 
 impl Reporter {
     /// Reports for a tool.
     pub fn new(tool: &'static str) -> Self {
-        Self { tool, quiet: false, worst: Exit::Done }
+        Self { tool, quiet: false, worst: Exit::Done, said: None }
     }
 
     /// Leaves out notes. Failures are always said.
     pub fn be_quiet(&mut self, quiet: bool) {
         self.quiet = quiet;
+    }
+
+    /// Says nothing twice: for tools that look again and again.
+    pub fn say_once(&mut self) {
+        self.said.get_or_insert_default();
     }
 
     /// The name of the tool.
@@ -101,7 +109,7 @@ impl Reporter {
     }
 
     /// Says something that is no failure, unless asked to be quiet.
-    pub fn note(&self, what: impl Display) {
+    pub fn note(&mut self, what: impl Display) {
         if !self.quiet {
             self.say(what);
         }
@@ -118,8 +126,11 @@ impl Reporter {
     }
 
     /// Writes one line. Text of processes may be in it, so nothing that moves a cursor passes.
-    fn say(&self, what: impl Display) {
+    fn say(&mut self, what: impl Display) {
         let line = format!("{}: {}\n", self.tool, visible(what.to_string().as_bytes()));
+        if self.said.as_mut().is_some_and(|said| !said.insert(line.clone())) {
+            return;
+        }
         // Nobody is left to tell when standard error is closed.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }

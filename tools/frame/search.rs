@@ -79,6 +79,7 @@ pub struct Search {
 }
 
 /// What a finder was asked before it looked: who is wanted, and the processes that the input names.
+#[derive(Clone)]
 pub struct Question {
     selection: Selection,
     named: Option<Vec<Asked>>,
@@ -170,10 +171,15 @@ impl Search {
             Verdict::Yes => true,
             Verdict::No => false,
             Verdict::Unknown(fact) => {
-                *self.hidden.entry(fact).or_default() += 1;
+                self.hide(fact);
                 false
             }
         }
+    }
+
+    /// Counts a process that could not be judged for want of a fact.
+    pub fn hide(&mut self, fact: &'static str) {
+        *self.hidden.entry(fact).or_default() += 1;
     }
 
     /// Judges a process by the selectors, and leaves it to the caller to count what could not be judged.

@@ -114,6 +114,16 @@ pub(crate) const HUNG: &[Field] = &[
     }),
 ];
 
+/// What `pdups` adds.
+pub(crate) const DUPLICATE: &[Field] = &[
+    Field("group", Always, Value::is_string),
+    Field("count", Always, Value::is_u64),
+    Field("expected", Always, is_word),
+    Field("leftover", IfKnown, |v| {
+        v.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(is_word))
+    }),
+];
+
 /// What `pzombies` adds to a zombie.
 pub(crate) const ZOMBIE: &[Field] = &[
     Field("zombie_ms", IfKnown, Value::is_u64),
