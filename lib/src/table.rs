@@ -4,6 +4,7 @@
 //! the next tool reads cannot differ.
 
 mod cell;
+mod facts;
 mod graph;
 mod kin;
 mod lines;

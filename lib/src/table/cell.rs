@@ -151,6 +151,21 @@ impl Cell {
         self.push(Tone::Faint, if ascii { ">" } else { "…" });
     }
 
+    /// Its words in lines that take no more than so many columns each, as far as words permit.
+    pub(super) fn wrapped(&self, room: usize) -> Vec<Self> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in self.text().split(' ') {
+            match lines.last_mut() {
+                Some(line) if columns(line) + 1 + columns(word) <= room => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines.into_iter().map(|line| Self::new(self.tone(), line)).collect()
+    }
+
     /// Leaves out the folders of paths, the first path first, until it takes no more than so many columns.
     ///
     /// The name of a program says more than the beginning of a long path to it.
@@ -267,6 +282,17 @@ mod tests {
         assert_eq!(line(cell.clone(), 41), "…/node /srv/app/server.js /etc /x/y\n");
         assert_eq!(line(cell.clone(), 30), "…/node …/server.js /etc /x/y\n");
         assert_eq!(line(cell, 10), "…/node …/…\n");
+    }
+
+    #[test]
+    fn words_are_wrapped_at_the_room_that_there_is() {
+        let lines = |text: &str, room| {
+            Cell::new(Tone::Plain, text).wrapped(room).iter().map(Cell::text).collect::<Vec<_>>()
+        };
+        assert_eq!(lines("one two three", 7), ["one two", "three"]);
+        assert_eq!(lines("immeasurable x", 4), ["immeasurable", "x"]);
+        assert_eq!(lines("日本 語", 4), ["日本", "語"]);
+        assert_eq!(lines("one", 80), ["one"]);
     }
 
     #[test]

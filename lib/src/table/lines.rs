@@ -36,6 +36,8 @@ const MOST_LEVELS: usize = 64;
 const WIDEST: usize = 48;
 /// How many columns of what a tool has found are shown.
 const MOST_FOUND: usize = 6;
+/// The narrowest that sentences are wrapped.
+const LEAST_WRAPPED: usize = 16;
 /// Columns between two fields.
 const GAP: usize = 2;
 
@@ -160,7 +162,7 @@ impl Table {
     fn of(kind: Kind, rows: &[Row], style: &Style, chosen: &[String]) -> Self {
         let columns = if chosen.is_empty() { natural(kind, rows) } else { asked(kind, rows, chosen) };
         let flows = kind.flows() && chosen.is_empty();
-        let rest = if flows || rows.iter().any(|row| row.rest.width() > 0) { "COMMAND" } else { "" };
+        let rest = if flows || rows.iter().any(|row| row.rest.width() > 0) { kind.rest() } else { "" };
         let mut table = Self { kind, columns, rest };
         for column in &mut table.columns {
             column.width = column.width.max(Cell::new(Tone::Heading, &column.heading).width());
@@ -205,7 +207,23 @@ impl Table {
     fn write(&mut self, row: &Row, style: &Style, out: &mut Vec<u8>) {
         self.widen(row, style);
         let cell = |column: &Column| row.cell(&column.name).cloned();
-        self.line(cell, row.rest.clone(), style).write_line(style, out);
+        let used: usize = self.columns.iter().map(|column| column.width + GAP).sum();
+        let room = style.width.map(|window| window.saturating_sub(used).max(LEAST_WRAPPED));
+        let mut rest = match room.filter(|_| self.kind.wraps()) {
+            Some(room) => row.rest.wrapped(room),
+            None => vec![row.rest.clone()],
+        };
+        self.line(cell, std::mem::take(&mut rest[0]), style).write_line(style, out);
+        for more in rest.into_iter().skip(1) {
+            let mut line = Cell::default();
+            line.space(used);
+            line.append(more);
+            line.write_line(style, out);
+        }
+        if let Some(below) = &row.below {
+            // To be copied, so it is whole in any window.
+            below.clone().write_line(&Style { width: None, ..*style }, out);
+        }
     }
 
     /// Puts cells side by side, each padded to its column.

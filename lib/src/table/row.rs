@@ -1,15 +1,11 @@
 //! One record as a row: which of its facts are shown, and how each reads.
 
 use std::borrow::Cow;
-use std::time::Duration;
-
-use serde_json::value::RawValue;
 
 use super::cell::{Cell, Tone};
+use super::facts::{Facts, found};
 use super::show::Style;
 use crate::record::{Process, Record};
-use crate::status::State;
-use crate::text::{Text, parse_rfc3339, short_duration, short_size, visible};
 
 /// What a row is about: it decides which columns there are, and whether rows are shown as they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +14,7 @@ pub(super) enum Kind {
     Outcome,
     Service,
     Event,
+    Finding,
     Other,
 }
 
@@ -98,6 +95,15 @@ const EVENT: &[Spec] = &[
     spec("exit", "EXIT", Align::Right, 4, 5, Facts::exit),
 ];
 
+const FINDING: &[Spec] = &[
+    spec("severity", "SEVERITY", Align::Left, STAYS, 0, Facts::severity),
+    spec("finding", "FINDING", Align::Left, STAYS, 0, |record| record.plain("finding")),
+    spec("about", "ABOUT", Align::Left, 8, 0, |record| ABOUT.iter().find_map(|name| record.plain(name))),
+];
+
+/// What a finding may be about, the most telling first.
+const ABOUT: [&str; 4] = ["file", "service", "pid", "count"];
+
 /// Fields of no column, because a mark, the tree or a column of another name says the same.
 const SAID_ELSEWHERE: [&str; 19] = [
     "depth",
@@ -149,6 +155,7 @@ impl Kind {
             Some("outcome") => Self::Outcome,
             Some("service") => Self::Service,
             Some("event") => Self::Event,
+            Some("finding") => Self::Finding,
             _ => Self::Other,
         }
     }
@@ -160,8 +167,19 @@ impl Kind {
             Self::Outcome => OUTCOME,
             Self::Service => SERVICE,
             Self::Event => EVENT,
+            Self::Finding => FINDING,
             Self::Other => &[],
         }
+    }
+
+    /// What stands above that which takes the rest of each line.
+    pub(super) fn rest(self) -> &'static str {
+        if self == Self::Finding { "WHY" } else { "COMMAND" }
+    }
+
+    /// Tells whether the rest of a line is a sentence, which is read to its end.
+    pub(super) fn wraps(self) -> bool {
+        self == Self::Finding
     }
 
     /// Tells whether records of this kind come over time: then no row waits for the next.
@@ -177,6 +195,7 @@ impl Kind {
             Self::Process if ON_REQUEST.contains(&name) => true,
             Self::Service if OF_SERVICE.contains(&name) => false,
             Self::Event if name == "event" => false,
+            Self::Finding if matches!(name, "why" | "fix") || ABOUT.contains(&name) => false,
             _ => !of_process && !SAID_ELSEWHERE.contains(&name),
         }
     }
@@ -192,6 +211,8 @@ pub(super) struct Row {
     pub(super) cells: Vec<(Cow<'static, str>, Cell)>,
     /// What stands at the end of the line and takes the room that is left: the command.
     pub(super) rest: Cell,
+    /// What stands on a line of its own below: the command that mends a finding.
+    pub(super) below: Option<Cell>,
 }
 
 impl Row {
@@ -204,20 +225,26 @@ impl Row {
         let mut rest = Cell::default();
         if chosen.is_empty() || chosen.iter().any(|name| COMMAND.contains(&name.as_str())) {
             rest.append(record.notes());
-            if kind != Kind::Other || record.get("cmdline").is_some() {
-                rest.append(record.command(style.width));
+            match kind {
+                Kind::Finding => rest.append(record.plain("why").unwrap_or_default()),
+                Kind::Other if record.get("cmdline").is_none() => {}
+                _ => rest.append(record.command(style.width)),
             }
         }
+        let mut below = record.plain("fix").filter(|_| kind == Kind::Finding && chosen.is_empty());
         if style.ascii {
-            for (_, cell) in &mut cells {
-                cell.spell_out();
-            }
-            rest.spell_out();
+            let all = cells.iter_mut().map(|(_, cell)| cell).chain([&mut rest]).chain(&mut below);
+            all.for_each(Cell::spell_out);
         }
+        let below = below.map(|fix| {
+            let mut line = Cell::new(Tone::Faint, if style.ascii { "    -> " } else { "    → " });
+            line.append(fix);
+            line
+        });
         for (_, verdict) in cells.iter_mut().filter(|(name, _)| VERDICTS.contains(&name.as_ref())) {
             verdict.mark(style.ascii);
         }
-        Self { kind, depth: record.field("depth").ok().flatten(), cells, rest }
+        Self { kind, depth: record.field("depth").ok().flatten(), cells, rest, below }
     }
 
     /// The worst that anything in the row means.
@@ -233,7 +260,7 @@ impl Row {
 }
 
 /// Columns whose word is a verdict, and has a sign before it.
-const VERDICTS: [&str; 3] = ["outcome", "alive", "health"];
+const VERDICTS: [&str; 4] = ["outcome", "alive", "health", "severity"];
 
 type Named = (Cow<'static, str>, Cell);
 
@@ -259,256 +286,4 @@ fn asked(kind: Kind, record: &Record, chosen: &[String]) -> Vec<Named> {
         Some((Cow::Owned(name.clone()), cell))
     };
     chosen.iter().filter(|name| !COMMAND.contains(&name.as_str())).filter_map(cell).collect()
-}
-
-/// The facts of a record, as cells.
-trait Facts {
-    fn number(&self, name: &str) -> Option<u64>;
-    fn is(&self, name: &str) -> bool;
-    /// A dead main thread with living threads is alive.
-    fn is_dead(&self) -> bool;
-    fn plain(&self, name: &str) -> Option<Cell>;
-    fn duration(&self, name: &str) -> Option<Cell>;
-    fn words(&self, name: &str) -> Option<Cell>;
-    /// The age at the look; of a service, the time since its start, as long as it lives.
-    fn age(&self) -> Option<Cell>;
-    /// Threads of the kernel and the dead use none of their own.
-    fn memory(&self) -> Option<Cell>;
-    fn state(&self) -> Option<Cell>;
-    fn outcome(&self) -> Option<Cell>;
-    fn exit(&self) -> Option<Cell>;
-    fn scope(&self) -> Option<Cell>;
-    fn alive(&self) -> Option<Cell>;
-    /// What stands out: words in front of the command, which no window is too narrow for.
-    fn notes(&self) -> Cell;
-    /// The command line as a person would type it, else the name: in brackets, as ps(1) has it, unless it is dead.
-    fn command(&self, longest: Option<usize>) -> Cell;
-    /// An argument vector, or a command line that was written as one text.
-    fn arguments(&self, name: &str) -> Option<Vec<Text>>;
-}
-
-impl Facts for Record {
-    fn number(&self, name: &str) -> Option<u64> {
-        self.field(name).ok().flatten()
-    }
-
-    fn is(&self, name: &str) -> bool {
-        matches!(self.field(name), Ok(Some(true)))
-    }
-
-    fn is_dead(&self) -> bool {
-        let state: Option<char> = self.field("state").ok().flatten();
-        self.is("zombie") || (state == Some('Z') && self.number("threads").is_none_or(|threads| threads <= 1))
-    }
-
-    fn plain(&self, name: &str) -> Option<Cell> {
-        let raw = self.get(name)?;
-        let text = if raw.get().starts_with(['[', '{', 't', 'f']) { String::new() } else { in_words(raw) };
-        (!text.is_empty()).then(|| Cell::new(Tone::Plain, text))
-    }
-
-    fn duration(&self, name: &str) -> Option<Cell> {
-        Some(Cell::new(Tone::Plain, short_duration(Duration::from_millis(self.number(name)?))))
-    }
-
-    fn words(&self, name: &str) -> Option<Cell> {
-        found(name, self.get(name)?)
-    }
-
-    fn age(&self) -> Option<Cell> {
-        let age = match self.number("age_ms") {
-            Some(age) => age,
-            None if self.text("alive").is_some_and(|word| word != "alive") => return None,
-            None => {
-                let started = parse_rfc3339(&self.text("started_at")?)?;
-                let now = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?.as_millis();
-                u64::try_from(now).ok()?.checked_sub(started)?
-            }
-        };
-        Some(Cell::new(Tone::Plain, short_duration(Duration::from_millis(age))))
-    }
-
-    fn memory(&self) -> Option<Cell> {
-        let bytes = self.number("rss_bytes").filter(|bytes| *bytes > 0)?;
-        Some(Cell::new(Tone::Plain, short_size(bytes)))
-    }
-
-    fn state(&self) -> Option<Cell> {
-        let letter = self.field::<char>("state").ok()??;
-        let state = State::new(u8::try_from(letter).unwrap_or(b'?'));
-        let tone = match state {
-            state if state.is_dead() => Tone::Bad,
-            state if state.is_stopped() || state.is_uninterruptible() => Tone::Notice,
-            _ => Tone::Plain,
-        };
-        Some(Cell::new(tone, state.word()))
-    }
-
-    fn outcome(&self) -> Option<Cell> {
-        let word = self.text("outcome")?;
-        let tone = match word.as_str() {
-            "exited" | "already-gone" | "gone" | "ready" => Tone::Good,
-            "killed" | "protected" | "foreign" | "identity-changed" => Tone::Notice,
-            "survived" | "not-permitted" => Tone::Bad,
-            _ => Tone::Plain,
-        };
-        Some(Cell::new(tone, word.replace('-', " ")))
-    }
-
-    fn exit(&self) -> Option<Cell> {
-        self.plain("exit_signal").or_else(|| self.plain("exit_status"))
-    }
-
-    fn scope(&self) -> Option<Cell> {
-        let named = |name| self.plain(name);
-        match self.text("scope").as_deref() {
-            Some("project") => named("project"),
-            Some("session") => {
-                let mut cell = Cell::new(Tone::Plain, "session ");
-                cell.append(named("session")?);
-                Some(cell)
-            }
-            _ => named("scope"),
-        }
-    }
-
-    fn alive(&self) -> Option<Cell> {
-        let word = self.text("alive")?;
-        let tone = match word.as_str() {
-            "alive" => Tone::Good,
-            "dead" => Tone::Bad,
-            _ => Tone::Notice,
-        };
-        Some(Cell::new(tone, word))
-    }
-
-    fn notes(&self) -> Cell {
-        let mut notes = Cell::default();
-        let mut note = |tone, text: &str| {
-            notes.push(tone, format!("[{text}]"));
-            notes.space(1);
-        };
-        let state = self.field::<char>("state").ok().flatten();
-        // Of one that was to be ended, it is the last that is known of it, and no reproach.
-        let outcome = self.text("outcome");
-        if self.is_dead() {
-            note(if outcome.is_some() { Tone::Faint } else { Tone::Bad }, "zombie");
-        }
-        if self.is("orphan") {
-            note(Tone::Notice, "orphan");
-        }
-        if matches!(state, Some('T' | 't')) && outcome.is_none_or(|outcome| outcome == "survived") {
-            note(Tone::Notice, "stopped");
-        }
-        match self.text("status").as_deref() {
-            None | Some("running") => {}
-            Some(status) => note(Tone::Notice, status),
-        }
-        if let Some(reason) = self.text("reason") {
-            note(Tone::Notice, &reason);
-        }
-        if let Some(channel) = self.text("wchan") {
-            note(Tone::Bad, &format!("waits in {channel}"));
-        }
-        if let Some(replaced) = self.get("replaced_by") {
-            note(Tone::Bad, &format!("replaced by {}", in_words(replaced)));
-        }
-        notes
-    }
-
-    fn command(&self, longest: Option<usize>) -> Cell {
-        let argv = self.arguments("cmdline").or_else(|| self.arguments("command"));
-        let mut line = Vec::new();
-        for argument in argv.iter().flatten() {
-            if !line.is_empty() {
-                line.push(b' ');
-            }
-            line.extend_from_slice(argument.bytes());
-            // A character takes four bytes at most, and some take no column: beyond this nothing is in sight.
-            if longest.is_some_and(|longest| line.len() / 16 > longest) {
-                break;
-            }
-        }
-        line.truncate(line.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1));
-        if let Some(longest) = longest {
-            line.truncate((longest + 1) * 16);
-        }
-        if !line.is_empty() {
-            return Cell::new(Tone::Plain, line);
-        }
-        let named = |name| self.field::<Text>(name).ok().flatten();
-        let Some(name) = named("comm") else {
-            return named("script")
-                .map_or_else(Cell::default, |script| Cell::new(Tone::Plain, script.bytes()));
-        };
-        if self.is_dead() {
-            return Cell::new(Tone::Plain, name.bytes());
-        }
-        Cell::new(Tone::Faint, [b"[", name.bytes(), b"]"].concat())
-    }
-
-    fn arguments(&self, name: &str) -> Option<Vec<Text>> {
-        let list: Option<Vec<Text>> = self.field(name).ok().flatten();
-        list.or_else(|| self.field(name).ok().flatten().map(|text| vec![text]))
-    }
-}
-
-/// What a tool has found, by the name of its field: units as people read them, evidence in words.
-fn found(name: &str, raw: &RawValue) -> Option<Cell> {
-    let text = match raw.get().parse::<u64>() {
-        Ok(ms) if name.ends_with("_ms") => short_duration(Duration::from_millis(ms)),
-        Ok(bytes) if name.ends_with("_bytes") => short_size(bytes),
-        _ if name == "evidence" => evidence(raw),
-        _ => in_words(raw),
-    };
-    let tone = match (name, text.as_str()) {
-        ("health", "ok" | "healthy") => Tone::Good,
-        ("health", _) => Tone::Bad,
-        _ => Tone::Plain,
-    };
-    (!text.is_empty()).then(|| Cell::new(tone, text))
-}
-
-/// Pieces of evidence, the proving ones first, each kind in words.
-fn evidence(raw: &RawValue) -> String {
-    let Ok(mut pieces) = serde_json::from_str::<Vec<Record>>(raw.get()) else { return in_words(raw) };
-    pieces.sort_by_key(|piece| piece.text("strength").as_deref() != Some("certain"));
-    let words = pieces.iter().map(|piece| match piece.text("kind").unwrap_or_default().as_str() {
-        "session-differs-from-parent" => "not parent's session".to_owned(),
-        "session-dead" => "session leader dead".into(),
-        "group-leader-gone" => "group leader gone".into(),
-        "tty-gone" => "terminal gone".into(),
-        "cookie-of-dead-session" => "mark of a dead session".into(),
-        "below-orphan" => "below an orphan".into(),
-        "unregistered" => "not registered".into(),
-        kind => kind.replace('-', " "),
-    });
-    words.collect::<Vec<_>>().join(", ")
-}
-
-/// Any JSON value as a few words.
-fn in_words(raw: &RawValue) -> String {
-    let list = |values: &mut dyn Iterator<Item = &RawValue>, between: &str| {
-        values.map(in_words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(between)
-    };
-    match raw.get() {
-        "null" => String::new(),
-        "true" => "yes".into(),
-        "false" => "no".into(),
-        text if text.starts_with('[') => {
-            let values: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
-            list(&mut values.iter().map(|value| &**value), ", ")
-        }
-        text if text.starts_with('{') => match (serde_json::from_str(text), serde_json::from_str(text)) {
-            (Ok(text), _) => visible(Text::bytes(&text)),
-            (_, Ok(record)) => {
-                let record: Record = record;
-                record
-                    .get("pid")
-                    .map_or_else(|| list(&mut record.fields().map(|(_, value)| value), " "), in_words)
-            }
-            _ => String::new(),
-        },
-        text => serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()),
-    }
 }
