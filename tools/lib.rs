@@ -4,6 +4,7 @@
 
 pub mod frame;
 
+pub mod pdoctor;
 pub mod pdups;
 pub mod pfmt;
 pub mod phung;
@@ -29,4 +30,5 @@ pub const TOOLS: &[frame::Tool] = &[
     pspawn::TOOL,
     psession::TOOL,
     pfmt::TOOL,
+    pdoctor::TOOL,
 ];

@@ -56,6 +56,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pspawn", pspawn),
     ("psession", psession),
     ("pfmt", pfmt),
+    ("pdoctor", pdoctor),
 ];
 
 fn pstree_json(scene: &Scene) -> Streams {
@@ -217,6 +218,17 @@ fn pfmt(scene: &Scene) -> Streams {
     let own = scene.tool("pstree-json").arg(std::process::id().to_string()).run();
     let shown = scene.tool("pfmt").args(["--totals", "--format", "ndjson"]).stdin(own.text()).run();
     (vec![shown], &["process", "summary"])
+}
+
+fn pdoctor(scene: &Scene) -> Streams {
+    let (dead, living) = (scene.start(["idle"]), scene.start(["idle"]));
+    for (name, actor) in [("dead", &dead), ("living", &living)] {
+        scene.tool("ptrack").args(["save", name, &actor.root().operand()]).run().ended(0);
+    }
+    drop(dead);
+    let examined = scene.tool("pdoctor").arg("--all").run().ended(0);
+    std::fs::write(scene.registry(), "{").expect("written");
+    (vec![examined, scene.tool("pdoctor").run().ended(1)], &["finding"])
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod install;
 mod layers;
 mod logs;
 mod manners;
+mod pdoctor;
 mod pdups;
 mod pfmt;
 mod phung;

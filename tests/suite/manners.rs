@@ -44,6 +44,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),
     ("psession", Never, Others, &["true"]),
     ("pfmt", Anything, Others, &[]),
+    ("pdoctor", Never, Others, &[]),
 ];
 
 /// The tools that can read records, with the words that make them do it.

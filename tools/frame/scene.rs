@@ -9,7 +9,7 @@ use procherd::handle::{self, Look};
 use procherd::host::Host;
 use procherd::id::{Identity, Pid};
 use procherd::record::{Line, Process, Record};
-use procherd::registry::Known;
+use procherd::registry::{Document, Known};
 use procherd::select::{Fact, Facts};
 use procherd::snapshot::{self, Saved};
 use procherd::source::{Source, Wants};
@@ -166,12 +166,15 @@ impl Scene {
     /// counts as a failure, and stops nobody: evidence and marks still stand.
     pub fn know(&mut self, registry: &RegistryArgs, reporter: &mut Reporter) -> Result<()> {
         match registry.open()?.read() {
-            Ok(document) => {
-                self.registered = Known::of(&document, &self.host, &self.source).registered();
-            }
+            Ok(document) => self.know_of(&document),
             Err(error) => reporter.fault(&error),
         }
         Ok(())
+    }
+
+    /// Knows what a registry that has been read says.
+    pub fn know_of(&mut self, document: &Document) {
+        self.registered = Known::of(document, &self.host, &self.source).registered();
     }
 
     /// Adds to a record what the registry knows of its process: service, scope, project, session. Tells whether it knows
