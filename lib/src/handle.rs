@@ -9,8 +9,10 @@
 //! written in the manual; it needs the whole range of numbers to be used up within that time.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::host::Host;
 use crate::id::{Identity, Pid, Standing};
@@ -61,6 +63,15 @@ pub fn open(host: &Host, source: &Source, identity: &Identity) -> Look {
         Standing::TooWeak(why) => return Look::TooWeak(why),
     }
     if host.has_pidfd() { open_pidfd(host, source, identity) } else { open_folder(source, identity) }
+}
+
+/// Holds whichever process has a number now, with the inode of its pidfd: for who reads its facts afterwards, so that
+/// they are the facts of this process or of nobody who can be signalled through it. Only where the kernel has pidfs; none
+/// where nothing has the number, or descriptors have run out.
+pub fn hold(pid: Pid) -> Option<Handle> {
+    let pidfd = sys::pidfd_open(pid).ok()?;
+    let inode = nix::sys::stat::fstat(&pidfd).ok()?.st_ino;
+    Some(Handle { pid, inode: Some(inode), hold: Hold::Pidfd(pidfd) })
 }
 
 fn open_pidfd(host: &Host, source: &Source, identity: &Identity) -> Look {
@@ -119,11 +130,6 @@ fn open_folder(source: &Source, identity: &Identity) -> Look {
 }
 
 impl Handle {
-    /// Holds a process by a pidfd that was opened before its facts were read.
-    pub fn from_pidfd(pid: Pid, inode: Option<u64>, pidfd: OwnedFd) -> Self {
-        Self { pid, inode, hold: Hold::Pidfd(pidfd) }
-    }
-
     /// The number that the process has, or had.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -166,6 +172,18 @@ impl Handle {
         }
     }
 
+    /// Waits until the process has ended, at most for `at_most`, rounded up to milliseconds. Tells whether it has.
+    ///
+    /// Returns early when a signal arrives. Without pidfds nothing tells of the end: it waits, and looks.
+    pub fn ended_within(&self, at_most: Duration) -> bool {
+        let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        if let Hold::Pidfd(pidfd) = &self.hold {
+            return ended_within(pidfd.as_fd(), timeout);
+        }
+        let _ = poll(&mut [], timeout);
+        self.has_ended()
+    }
+
     /// How it ended: known after it was reaped, on Linux 6.15 and later.
     pub fn end(&self) -> Option<End> {
         match &self.hold {
@@ -181,9 +199,11 @@ pub fn is_dead(stat: &Stat) -> bool {
 }
 
 fn poll_ended(pidfd: BorrowedFd<'_>) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut fds = [PollFd::new(pidfd, PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    ended_within(pidfd, PollTimeout::ZERO)
+}
+
+fn ended_within(pidfd: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
+    poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! One look at all processes: from the live system with two threads when there are many, from a folder, or from
 //! records that were saved.
 
+mod held;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use crate::id::Pid;
 use crate::record::{Process, Record};
 use crate::source::{Source, Wants};
 use crate::tree::Table;
+
+pub use held::{Holds, read_held};
 
 /// From this many processes on, a second thread helps to read them. Below, starting it costs more than it gains.
 const WORTH_A_THREAD: usize = 400;
@@ -41,8 +45,7 @@ pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Proc
         }
         Ok(found)
     };
-    let alone = thread::available_parallelism().is_ok_and(|cores| cores.get() < 2);
-    if alone || pids.len() < WORTH_A_THREAD {
+    if is_alone() || pids.len() < WORTH_A_THREAD {
         return read(&mut pids.iter());
     }
     let (front, back) = thread::scope(|scope| {
@@ -90,6 +93,11 @@ impl Pulse {
         }
         due
     }
+}
+
+/// Tells whether a second thread would only take the time of the first.
+fn is_alone() -> bool {
+    thread::available_parallelism().is_ok_and(|cores| cores.get() < 2)
 }
 
 /// Makes a table of processes that have just been read here.

@@ -36,6 +36,8 @@ pub use waits::Waiting;
 pub struct Source {
     folder: OwnedFd,
     live: bool,
+    /// Whether inodes of pidfds say nothing here: before Linux 6.9 all pidfds share one.
+    shared_inode: bool,
 }
 
 /// Which facts a look needs. Each costs system calls, so a finder names what its question takes.
@@ -76,7 +78,8 @@ impl Source {
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let folder = nix::fcntl::open(path, flags, Mode::empty())
             .map_err(|errno| Error::system("open process table", path.display(), errno))?;
-        Ok(Self { folder, live })
+        let shared_inode = live && sys::pidfd_open(Pid::this()).is_ok_and(|own| !sys::is_pidfs(&own));
+        Ok(Self { folder, live, shared_inode })
     }
 
     /// Lists the numbers of all processes that can be seen, in ascending order.
@@ -100,7 +103,7 @@ impl Source {
 
     /// Makes a reader with buffers of its own, for one thread.
     pub fn reader(&self, wants: Wants) -> Reader<'_> {
-        let identity = wants.identity && self.live;
+        let identity = wants.identity && self.live && !self.shared_inode;
         Reader {
             source: self,
             wants: Wants { identity, ..wants },
@@ -236,6 +239,15 @@ impl Reader<'_> {
                 Err(_) => denied.add(Denied::INODE),
             }
         }
+        self.facts(pid, inode, denied)
+    }
+
+    /// Reads one process of which the caller has opened a pidfd before, with this inode; none when it has vanished.
+    pub fn read_held(&mut self, pid: Pid, inode: u64) -> Result<Option<Process>> {
+        self.facts(pid, Some(inode), Denied::default())
+    }
+
+    fn facts(&mut self, pid: Pid, inode: Option<u64>, mut denied: Denied) -> Result<Option<Process>> {
         let stat = match self.slurp(pid, "stat") {
             Ok(()) => match parse_stat(&self.buffer) {
                 Some(stat) => Some((stat, Text::from(stat.comm(&self.buffer)))),

@@ -71,7 +71,7 @@ pub use log::Log;
 pub use order::{Order, Output};
 pub use program::Cannot;
 pub use ready::{Probe, Ready};
-pub use wait::{Waited, Waiter, ended_within};
+pub use wait::{Waited, Waiter};
 
 use wait::reap;
 
@@ -380,7 +380,7 @@ impl<'a> Starter<'a> {
                 return true;
             }
             // The exec is some microseconds away, and nothing announces it; the end would be seen at once.
-            if ended_within(&handle, Duration::from_millis(2)) {
+            if handle.ended_within(Duration::from_millis(2)) {
                 return false;
             }
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::setsid;
 
 use super::child::{null_input, null_output};
-use super::{Order, Started, Starter, ended_within};
+use super::{Order, Started, Starter};
 use crate::error::{Error, Result};
 use crate::handle::{self, Look};
 use crate::host::Host;
@@ -71,7 +71,7 @@ impl Starter<'_> {
         let (host, source) = (Host::look()?, Source::live()?);
         let starter = Starter::new(&host, &source, self.registry);
         if let Look::Found(handle) = handle::open(&host, &source, &started.identity) {
-            while !ended_within(&handle, until.saturating_duration_since(Instant::now())) {
+            while !handle.ended_within(until.saturating_duration_since(Instant::now())) {
                 if Instant::now() >= until {
                     break;
                 }
@@ -88,6 +88,10 @@ impl Starter<'_> {
 struct Nobody;
 
 impl Observer for Nobody {
+    fn wants_command_lines(&self) -> bool {
+        false
+    }
+
     fn begin(&mut self, _: &View) {}
     fn missing(&mut self, _: &Missing) {}
     fn outcome(&mut self, _: &Report<'_>) {}

@@ -71,16 +71,6 @@ impl Waiter {
     }
 }
 
-/// Waits for the end of a process, at most so long. Tells whether it has ended.
-pub fn ended_within(handle: &Handle, at_most: Duration) -> bool {
-    let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-    if let Some(pidfd) = handle.pidfd() {
-        return poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0);
-    }
-    let _ = poll(&mut [], timeout);
-    handle.has_ended()
-}
-
 /// Reaps a child, waiting for its end. None where it was not to be had.
 pub(super) fn reap(pid: Pid) -> Option<End> {
     loop {
