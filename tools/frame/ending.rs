@@ -1,8 +1,10 @@
 //! What a tool says while it ends processes: outcomes, plans, a sentence at the end, and a countdown on a terminal.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use procherd::error::{Error, Kind, Result};
@@ -42,7 +44,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Writes what happens as it happens.
 pub struct Ending {
     output: Output,
-    shared: Option<record::View>,
+    shared: Option<Rc<record::View>>,
     asked: Records,
     failed: Option<Error>,
     /// Roots that were typed and are not there, and roots that were refused.
@@ -166,8 +168,12 @@ fn describe(target: &Target, sheet: &mut Sheet<'_>) {
 }
 
 impl Observer for Ending {
+    fn wants_command_lines(&self) -> bool {
+        !self.output.reader_left()
+    }
+
     fn begin(&mut self, view: &record::View) {
-        self.shared = Some(view.clone());
+        self.shared = Some(Rc::new(view.clone()));
     }
 
     fn missing(&mut self, missing: &Missing) {
@@ -204,9 +210,12 @@ impl Observer for Ending {
         let Some(shared) = self.shared.clone() else { return };
         let target = report.target;
         self.refuse(target);
-        let mut process = target.process.clone();
+        if self.output.reader_left() {
+            return;
+        }
+        let mut process = Cow::Borrowed(&target.process);
         if let Some(state) = report.state {
-            process.state = State::new(u8::try_from(state).unwrap_or(b'?'));
+            process.to_mut().state = State::new(u8::try_from(state).unwrap_or(b'?'));
         }
         let record = self.asked.of_process(&process.identity(&shared.place)).cloned();
         self.write(|out| {

@@ -102,6 +102,10 @@ impl Ended {
 }
 
 impl Observer for Ended {
+    fn wants_command_lines(&self) -> bool {
+        false
+    }
+
     fn begin(&mut self, _: &View) {}
 
     fn missing(&mut self, missing: &Missing) {

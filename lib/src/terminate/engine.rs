@@ -2,6 +2,7 @@
 
 mod deaths;
 mod interrupt;
+mod settle;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -25,10 +26,16 @@ use crate::source::Wants;
 use crate::tree::{self, Index, Table};
 
 /// What a look reads of each process. The environment is read for members alone.
-const WANTS: Wants = Wants { identity: true, cmdline: true, uid: true, exe: false, cwd: false };
+const WANTS: Wants = Wants::EVERYDAY;
 
 /// Descriptors that are left free for reading the table.
 const SPARE_DESCRIPTORS: u64 = 12;
+
+/// After so many signals those that have ended are told, while the others end, and new ones are looked for.
+const BETWEEN_LOOKS: usize = 256;
+
+/// How often new processes are looked for, at most, before the first signal goes out.
+const CATCH_UP: usize = 4;
 
 /// How long a dead process may take to be reaped before it is told without its exit status.
 const REAPED_WITHIN: Duration = Duration::from_millis(10);
@@ -91,8 +98,19 @@ fn run_with(
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
     let start = Instant::now();
-    let table = snapshot::read(setting.host, setting.source, WANTS)?;
-    let mut set = Set::new(setting, options, &table, descriptors());
+    let last_pid = setting.source.last_pid();
+    let room = descriptors();
+    // Successors are known by their command lines.
+    let cmdline = observer.wants_command_lines() || !options.settle.is_zero();
+    let wants = Wants { cmdline, ..WANTS };
+    let (table, holds) = snapshot::read_held(setting.host, setting.source, wants, room)?;
+    // The look itself takes a number for its second thread.
+    let last_pid = match (last_pid, holds.helper()) {
+        (Some(last), Some(helper)) if last + 1 == helper => Some(helper),
+        (last, _) => last,
+    };
+    let mut set = Set::new(setting, options, &table, room);
+    set.take_over(holds);
     set.spare = spare;
     let watch = Watch::new().map_err(|errno| Error::system("watch processes", "", errno))?;
     let look_cost = start.elapsed();
@@ -103,6 +121,7 @@ fn run_with(
     let mut engine = Engine {
         setting,
         options,
+        wants,
         set,
         watch,
         observer,
@@ -112,14 +131,16 @@ fn run_with(
         end_by: options.timeout.map(|timeout| start + timeout),
         look_cost,
         next_look: start,
-        last_pid: None,
+        last_pid,
         reaping: Vec::new(),
+        unattended: Vec::new(),
         unwatched: Vec::new(),
+        late: None,
         living: 0,
         summary: Summary::default(),
     };
     engine.begin(roots);
-    engine.sweep(start)?;
+    engine.sweep()?;
     engine.settle()?;
     Ok(engine.finish())
 }
@@ -127,6 +148,7 @@ fn run_with(
 struct Engine<'a> {
     setting: Setting<'a>,
     options: &'a Options,
+    wants: Wants,
     set: Set<'a>,
     watch: Watch,
     observer: &'a mut dyn Observer,
@@ -142,8 +164,12 @@ struct Engine<'a> {
     last_pid: Option<u32>,
     /// Dead members whose exit status is not known yet, and until when to wait for it.
     reaping: Vec<(usize, Instant)>,
+    /// Members that nobody waits for yet.
+    unattended: Vec<usize>,
     /// Living members that no descriptor waits for.
     unwatched: Vec<usize>,
+    /// Whoever was asked last, and is likely to be among the last to end.
+    late: Option<usize>,
     /// How many members live and are not given up.
     living: usize,
     summary: Summary,
@@ -151,7 +177,6 @@ struct Engine<'a> {
 
 impl Engine<'_> {
     fn begin(&mut self, roots: &[Root]) {
-        self.last_pid = self.setting.source.last_pid();
         for missing in self.set.take_roots(roots, &self.table) {
             match missing.outcome {
                 Outcome::Foreign => self.summary.foreign += 1,
@@ -167,6 +192,7 @@ impl Engine<'_> {
             .filter(|guard| !guard.spares_only_itself())
             .count();
         self.set.grow(&self.table);
+        self.set.let_others_go();
         let all: Vec<usize> = (0..self.set.members.len()).collect();
         self.welcome(&all);
     }
@@ -180,7 +206,7 @@ impl Engine<'_> {
             } else if !self.set.members[*member].ended {
                 self.summary.targets += 1;
                 self.living += 1;
-                self.attend(*member);
+                self.unattended.push(*member);
             }
         }
     }
@@ -189,7 +215,7 @@ impl Engine<'_> {
     fn look(&mut self) -> Result<Vec<usize>> {
         let before = Instant::now();
         self.last_pid = self.setting.source.last_pid();
-        self.table = snapshot::read(self.setting.host, self.setting.source, WANTS)?;
+        self.table = snapshot::read(self.setting.host, self.setting.source, self.wants)?;
         let fresh = self.set.grow(&self.table);
         self.welcome(&fresh);
         self.looked(before);
@@ -207,7 +233,7 @@ impl Engine<'_> {
             return Ok(Vec::new());
         }
         let mut processes: Vec<Process> = self.table.take();
-        processes.extend(snapshot::read_pids(self.setting.source, &pids, WANTS)?);
+        processes.extend(snapshot::read_pids(self.setting.source, &pids, self.wants)?);
         self.table = snapshot::with_view(self.setting.host, processes);
         let fresh = self.set.grow(&self.table);
         self.welcome(&fresh);
@@ -222,82 +248,55 @@ impl Engine<'_> {
     }
 
     /// Ends all members that live: asks them, waits, and forces those that stay.
-    fn sweep(&mut self, from: Instant) -> Result<()> {
+    fn sweep(&mut self) -> Result<()> {
         if self.options.grace.is_zero() || self.options.signal == Signal::KILL {
             return self.force();
         }
         let all: Vec<usize> = (0..self.set.members.len()).collect();
-        self.ask(&all);
-        self.wait_out_grace(self.bounded(from + self.options.grace))?;
+        self.ask(&all)?;
+        // Asking many takes its time: the last one has the whole grace, and looks take a small part of it here too.
+        self.next_look = Instant::now() + self.look_cost * 3;
+        self.wait_out_grace(self.bounded(Instant::now() + self.options.grace))?;
         if self.living > 0 { self.force() } else { Ok(()) }
     }
 
-    /// Watches for processes that take the place of a named one, and ends them too as often as was asked for.
+    /// Sends the signal, once, in order; and lets stopped ones go on.
     ///
-    /// A successor was not there at the first look, belongs to the same user, has the same command line, and the same
-    /// parent or session: somebody else's process with the same words is none.
-    fn settle(&mut self) -> Result<()> {
-        let mut retries = self.options.retries;
-        while !self.options.settle.is_zero() && self.living == 0 {
-            let Some((member, index)) = self.successor()? else { return Ok(()) };
-            let by = self.table.get(index).clone();
-            self.observer.replaced(&self.set.members[member].target, &by);
-            if retries == 0 {
-                self.summary.replaced += 1;
-                return Ok(());
+    /// A child that was forked after the last look is lost when its parent ends of the signal: nothing leads to it any
+    /// more. So when anything was forked meanwhile, the new ones are looked at before the first signal, and again between
+    /// signals. What is forked within the few microseconds between that look and the signal is found by other evidence only.
+    fn ask(&mut self, members: &[usize]) -> Result<()> {
+        let mut waiting = members.to_vec();
+        for _ in 0..CATCH_UP {
+            if !self.has_forked() {
+                break;
             }
-            retries -= 1;
-            let before = self.set.members.len();
-            self.set.take_successor(&self.table, index);
-            self.set.grow(&self.table);
-            let fresh: Vec<usize> = (before..self.set.members.len()).collect();
-            self.welcome(&fresh);
-            self.sweep(Instant::now())?;
+            waiting.extend(self.look_at_new()?);
+        }
+        while !waiting.is_empty() {
+            let order = ordered(&self.set, &self.table, self.options, &std::mem::take(&mut waiting));
+            for (sent, member) in order.into_iter().enumerate() {
+                if sent % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 {
+                    self.wait(Duration::ZERO, Phase::Grace, Instant::now() + self.options.grace);
+                    if Instant::now() >= self.next_look && self.has_forked() {
+                        waiting.extend(self.look_at_new()?);
+                    }
+                }
+                if self.is_living(member) && self.send(member, self.options.signal) {
+                    self.late = Some(member);
+                    let stopped = self.set.members[member].target.process.state.is_stopped();
+                    if stopped && self.options.signal != Signal::STOP {
+                        self.send_quietly(member, Signal::CONT);
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    /// Waits for a successor of a named member, as long as the options say.
-    fn successor(&mut self) -> Result<Option<(usize, Index)>> {
-        let deadline = self.bounded(Instant::now() + self.options.settle);
-        loop {
-            self.look()?;
-            let named = |member: &usize| {
-                let target = &self.set.members[*member].target;
-                matches!(target.via, Via::Named | Via::Respawn) && !target.process.cmdline.is_empty()
-            };
-            for member in (0..self.set.members.len()).filter(named) {
-                let known = &self.set.members[member].target.process;
-                let found = self.table.processes().iter().position(|process| {
-                    process.cmdline == known.cmdline
-                        && process.uid == known.uid
-                        && (process.ppid == known.ppid || process.sid == known.sid)
-                        && !self.there_before.contains(&(process.pid, process.start_ticks, process.inode))
-                        && !process.is_zombie()
-                });
-                let found = found.filter(|index| self.set.member_at(&self.table, *index).is_none());
-                if let Some(index) = found {
-                    return Ok(Some((member, index)));
-                }
-            }
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            let nap = (self.look_cost * 3).clamp(Duration::from_millis(5), LONGEST_NAP);
-            self.wait(nap.min(deadline - Instant::now()), Phase::Settle, deadline);
-        }
-    }
-
-    /// Sends the signal, once, in order; and lets stopped ones go on.
-    fn ask(&mut self, members: &[usize]) {
-        for member in ordered(&self.set, &self.table, self.options, members) {
-            if self.is_living(member) && self.send(member, self.options.signal) {
-                let stopped = self.set.members[member].target.process.state.is_stopped();
-                if stopped && self.options.signal != Signal::STOP {
-                    self.send_quietly(member, Signal::CONT);
-                }
-            }
-        }
+    /// Tells whether any process was forked since the last look began.
+    fn has_forked(&self) -> bool {
+        self.last_pid.is_none() || self.setting.source.last_pid() != self.last_pid
     }
 
     /// Waits until all have ended and a look finds nobody new, or the grace is over.
@@ -311,7 +310,7 @@ impl Engine<'_> {
                 {
                     return Ok(());
                 }
-                self.ask(&fresh);
+                self.ask(&fresh)?;
             }
             let now = Instant::now();
             if now >= deadline {
@@ -319,7 +318,7 @@ impl Engine<'_> {
             }
             let ended = self.wait(nap.min(deadline - now), Phase::Grace, deadline);
             exits_since_look |= ended > 0;
-            let forked = self.last_pid.is_none() || self.setting.source.last_pid() != self.last_pid;
+            let forked = self.has_forked();
             nap = if ended > 0 || forked { Duration::from_millis(2) } else { (nap * 2).min(LONGEST_NAP) };
             if (exits_since_look || forked) && self.living > 0 {
                 let now = Instant::now();
@@ -329,7 +328,7 @@ impl Engine<'_> {
                 }
                 let fresh = if exits_since_look { self.look()? } else { self.look_at_new()? };
                 exits_since_look = false;
-                self.ask(&fresh);
+                self.ask(&fresh)?;
             }
         }
     }
@@ -418,10 +417,12 @@ impl Engine<'_> {
                 self.tell(member, Outcome::NotPermitted, None);
                 false
             }
-            Err(_) => {
+            Err(Errno::ESRCH) => {
                 self.has_died(member);
                 false
             }
+            // Descriptors or memory have run out: it lives, and is killed at the end or told as a survivor.
+            Err(_) => false,
         }
     }
 

@@ -11,17 +11,19 @@
 //! A mark (`PROCHERD_ID`) leads to other carriers only from the oldest living one, the root of the spawn: a worker of a
 //! service that is ended by itself does not take its service along.
 
+mod roots;
+
 use std::collections::{HashMap, HashSet};
 
 use super::guard::{Guards, Spare};
+use super::marks::Marks;
 use super::numbers::{Age, Numbers, age};
-use super::{Guard, Missing, Options, Outcome, Root, Setting, Target, Via};
-use crate::evidence;
+use super::{Guard, Options, Setting, Target, Via};
 use crate::handle::{self, Handle, Look};
-use crate::id::{self, Identity, Pid, Standing};
+use crate::id::{self, Identity, Pid};
 use crate::record::Process;
-use crate::select::variable;
 use crate::signal::Signal;
+use crate::snapshot::Holds;
 use crate::tree::{Index, Table};
 
 /// One process of the set, through its life.
@@ -50,11 +52,13 @@ struct Claim {
     start_ticks: u64,
 }
 
-/// What the environment of a process says to us.
-#[derive(Clone, Default)]
-struct Mark {
-    cookie: Option<Box<[u8]>>,
-    keep: bool,
+impl Claim {
+    /// Tells whether a process may be in what was led: nobody is in a session that is younger than he is. A group can
+    /// be joined by its leader's elder twin.
+    fn may_lead(&self, process: &Process, via: Via) -> bool {
+        let older = || self.inode.zip(process.inode).is_some_and(|(leader, member)| leader > member);
+        process.start_ticks >= self.start_ticks && (via == Via::Group || !older())
+    }
 }
 
 /// The growing set.
@@ -68,7 +72,9 @@ pub(super) struct Set<'a> {
     sessions: HashMap<u32, Claim>,
     groups: HashMap<u32, Claim>,
     cookies: HashSet<Box<[u8]>>,
-    marks: HashMap<(Pid, u64), Mark>,
+    marks: Marks<'a>,
+    /// Who was held at the first look.
+    holds: Holds,
     /// Who is spared where the set is all that descends from this process: then nobody else is.
     pub(super) spare: Option<Spare<'a>>,
     /// How many descriptors may be held.
@@ -87,114 +93,10 @@ impl<'a> Set<'a> {
             sessions: HashMap::new(),
             groups: HashMap::new(),
             cookies: HashSet::new(),
-            marks: HashMap::new(),
+            marks: Marks::new(setting.source),
+            holds: Holds::default(),
             spare: None,
             budget,
-        }
-    }
-
-    /// Takes in what was asked for. Gives the roots that no process stands for.
-    pub(super) fn take_roots(&mut self, roots: &[Root], table: &Table) -> Vec<Missing> {
-        let mut missing = Vec::new();
-        for root in roots {
-            let place = self.setting.host.place();
-            if root.identity.standing(place, self.setting.host.has_pidfs()) == Standing::Here {
-                self.cookies.extend(root.cookie.iter().map(|cookie| cookie.as_bytes().into()));
-            }
-            match handle::open(self.setting.host, self.setting.source, &root.identity) {
-                Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
-                    Some(index) if table.get(index).is_zombie() => {
-                        let process = table.get(index);
-                        let identity = process.identity(&table.view.place);
-                        let (sid, pgid) = (Some(process.sid), Some(process.pgid));
-                        self.remember_dead(&Root { identity, sid, pgid, ..root.clone() });
-                        missing.push(Self::absent(
-                            root,
-                            Outcome::AlreadyGone,
-                            Some("a zombie: its parent has not reaped it"),
-                        ));
-                    }
-                    Some(index) => self.take_root(root, handle, table, index),
-                    None if handle.has_ended() => {
-                        self.remember_dead(root);
-                        missing.push(Self::absent(root, Outcome::AlreadyGone, None));
-                    }
-                    // What is hidden (hidepid) lives all the same.
-                    None => {
-                        let why = Some("it lives, and /proc does not show it");
-                        missing.push(Self::absent(root, Outcome::NotPermitted, why));
-                    }
-                },
-                Look::Gone => {
-                    self.remember_dead(root);
-                    missing.push(Self::absent(root, Outcome::AlreadyGone, None));
-                }
-                Look::Changed => missing.push(Self::absent(root, Outcome::IdentityChanged, None)),
-                Look::Foreign(why) => missing.push(Self::absent(root, Outcome::Foreign, Some(why))),
-                Look::TooWeak(why) => missing.push(Self::absent(root, Outcome::NotPermitted, Some(why))),
-                Look::Failed(errno) => {
-                    missing.push(Self::absent(
-                        root,
-                        Outcome::NotPermitted,
-                        Some(&errno.desc().to_lowercase()),
-                    ));
-                }
-            }
-        }
-        missing
-    }
-
-    fn absent(root: &Root, outcome: Outcome, why: Option<&str>) -> Missing {
-        Missing { identity: root.identity.clone(), outcome, why: why.map(str::to_owned) }
-    }
-
-    fn take_root(&mut self, root: &Root, handle: Handle, table: &Table, index: Index) {
-        if let Some(member) = self.member_at(table, index) {
-            // Asked for twice, or found below another root first: the stronger reason stays.
-            if root.via == Via::Named {
-                self.members[member].target.via = Via::Named;
-            }
-            return;
-        }
-        self.guards.name(self.setting, table, index);
-        let judged = || self.guards.judge(self.setting, table, index, root.via);
-        let guard = self.spare.map_or_else(judged, |_| Some(Guard::Itself));
-        self.admit(table, index, root.via, None, guard, Some(handle));
-        if let Some(member) = self.members.last_mut() {
-            member.target.source = root.identity.source;
-        }
-        let process = table.get(index);
-        if self.options.whole_group && process.pgid != 0 {
-            let claim = Claim { leader: process.pid, inode: None, start_ticks: 0 };
-            self.groups.entry(process.pgid).or_insert(claim);
-        }
-    }
-
-    /// Takes in a process that has taken the place of a member.
-    pub(super) fn take_successor(&mut self, table: &Table, index: Index) {
-        let guard = self.guards.judge(self.setting, table, index, Via::Respawn);
-        self.admit(table, index, Via::Respawn, None, guard, None);
-    }
-
-    /// A dead root still leads to what is left of the session and group that it led, when the kernel confirms that the
-    /// number is still theirs, or at least nobody else is seen to have it.
-    /// Records of other boots and namespaces lead nowhere: their numbers are those of others here.
-    fn remember_dead(&mut self, root: &Root) {
-        let host = self.setting.host;
-        if root.identity.standing(host.place(), host.has_pidfs()) != Standing::Here {
-            return;
-        }
-        let pid = root.identity.pid;
-        let claim = Claim {
-            leader: pid,
-            inode: root.identity.inode,
-            start_ticks: root.identity.start_ticks.unwrap_or(u64::MAX),
-        };
-        if root.sid == Some(pid.get()) {
-            self.sessions.insert(pid.get(), claim);
-        }
-        if root.pgid == Some(pid.get()) {
-            self.groups.insert(pid.get(), claim);
         }
     }
 
@@ -216,6 +118,9 @@ impl<'a> Set<'a> {
         }
         if self.options.only {
             return Vec::new();
+        }
+        if self.spare.is_none() {
+            self.marks.read_ahead(table, &table.members(work.iter().copied()));
         }
         let index = Numbers::of(table);
         let mut visited = vec![false; table.processes().len()];
@@ -291,22 +196,30 @@ impl<'a> Set<'a> {
     fn join(&mut self, table: &Table, found: Vec<Index>, claim: Claim, via: Via, work: &mut Vec<Index>) {
         let (known, fresh): (Vec<Index>, Vec<Index>) =
             found.into_iter().partition(|member| self.member_at(table, *member).is_some());
-        let fresh: Vec<Index> =
-            fresh.into_iter().filter(|member| table.get(*member).start_ticks >= claim.start_ticks).collect();
+        let fresh: Vec<Index> = fresh.into_iter().filter(|at| claim.may_lead(table.get(*at), via)).collect();
         if fresh.is_empty() {
             return;
         }
-        let held = claim.inode.and_then(|inode| self.setting.host.number_is_held(inode));
-        // The table may be older than the last death: whoever pins the number must be there now.
+        // The table may be older than the last death: whoever pins the number must be there now. By ticks alone a member
+        // that has ended cannot be told from whoever got its number within the same tick, so it pins nothing.
         let pinned = || {
             let leader = table.find_exactly(claim.leader, claim.inode, Some(claim.start_ticks));
-            leader.into_iter().chain(known.iter().copied()).any(|at| self.is_there(table, at))
+            let ended = |at| self.member_at(table, at).is_some_and(|member| self.members[member].ended);
+            leader.into_iter().chain(known.iter().copied()).any(|at| !ended(at) && self.is_there(table, at))
         };
-        if held.unwrap_or_else(pinned) {
+        if self.is_held(table, &claim).unwrap_or_else(pinned) {
             for member in fresh {
                 self.consider(table, member, via, claim.leader, work);
             }
         }
+    }
+
+    /// Tells whether the number of a leader is still its own, where the kernel tells. A record may claim the inode of
+    /// somebody else: the one who has it, if it lives, must have the number as well.
+    fn is_held(&self, table: &Table, claim: &Claim) -> Option<bool> {
+        let held = self.setting.host.number_is_held(claim.inode?)?;
+        let others = |process: &Process| process.inode == claim.inode && process.pid != claim.leader;
+        Some(held && !table.processes().iter().any(others))
     }
 
     /// Adds the carriers of marks whose oldest carrier is a member. Tells whether there were any.
@@ -317,8 +230,7 @@ impl<'a> Set<'a> {
             .filter(|member| member.target.guard.is_none())
             .filter_map(|member| {
                 let process = &member.target.process;
-                let mark = self.marks.get(&(process.pid, process.start_ticks))?;
-                Some((mark.cookie.clone()?, age(process)))
+                Some((self.marks.known(process)?.cookie.clone()?, age(process)))
             })
             .collect();
         if own.is_empty() && self.cookies.is_empty() {
@@ -328,16 +240,18 @@ impl<'a> Set<'a> {
         for (cookie, start) in own {
             oldest.entry(cookie).and_modify(|first| *first = start.min(*first)).or_insert(start);
         }
+        let all: Vec<Index> = (0..table.processes().len()).collect();
+        self.marks.read_ahead(table, &all);
         let mut outside: HashMap<Box<[u8]>, Vec<Index>> = HashMap::new();
         for at in 0..table.processes().len() {
             let process = table.get(at);
             if process.kernel_thread || process.is_zombie() || self.member_at(table, at).is_some() {
                 continue;
             }
-            let cookie = self.mark(table, at).cookie;
-            let wanted = |cookie: &Box<_>| oldest.contains_key(cookie) || self.cookies.contains(cookie);
+            let cookie = self.marks.of(table, at).cookie.as_ref();
+            let wanted = |cookie: &&Box<_>| oldest.contains_key(*cookie) || self.cookies.contains(*cookie);
             if let Some(cookie) = cookie.filter(wanted) {
-                outside.entry(cookie).or_default().push(at);
+                outside.entry(cookie.clone()).or_default().push(at);
             }
         }
         let before = self.members.len();
@@ -368,10 +282,9 @@ impl<'a> Set<'a> {
             };
             table.processes().iter().any(uses)
         };
-        sessions.chain(groups).any(|(number, claim)| {
-            let held = || claim.inode.and_then(|inode| self.setting.host.number_is_held(inode));
-            dead(claim) && held() == Some(true) && !shown(*number)
-        })
+        sessions
+            .chain(groups)
+            .any(|(number, claim)| dead(claim) && self.is_held(table, claim) == Some(true) && !shown(*number))
     }
 
     /// Makes a process a member, unless it is one already, is dead, or a guard leaves it out of the set.
@@ -383,7 +296,7 @@ impl<'a> Set<'a> {
             Some(spare) => spare(table.get(at)).then_some(Guard::Kept),
             None => self.guards.judge(self.setting, table, at, via),
         };
-        if guard.is_none() && self.spare.is_none() && self.is_kept(table, at) {
+        if guard.is_none() && self.spare.is_none() && self.marks.of(table, at).keep {
             guard = Some(Guard::Kept);
         }
         if guard.is_none() && matches!(via, Via::Session | Via::Group | Via::Cookie) {
@@ -408,19 +321,27 @@ impl<'a> Set<'a> {
         let process = table.get(at).clone();
         let identity = process.identity(&table.view.place);
         let mut ended = false;
-        let handle = if guard.is_some() {
-            None
-        } else {
-            self.mark(table, at);
-            held.or_else(|| match handle::open(self.setting.host, self.setting.source, &identity) {
-                Look::Found(handle) => Some(handle),
-                Look::Gone | Look::Changed => {
-                    ended = true;
-                    None
+        let mut handle = None;
+        if guard.is_none() {
+            if self.options.by_cookie {
+                self.marks.of(table, at);
+            }
+            handle = held.or_else(|| self.holds.take(process.pid, process.inode));
+            if handle.is_none() {
+                match handle::open(self.setting.host, self.setting.source, &identity) {
+                    Look::Found(found) => handle = Some(found),
+                    Look::Gone | Look::Changed => ended = true,
+                    _ => {}
                 }
-                _ => None,
-            })
-        };
+            }
+            // Environments are read by number.
+            if self.marks.known(&process).is_some_and(|mark| mark.cookie.is_some())
+                && handle.as_ref().is_none_or(Handle::has_ended)
+                && matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Changed)
+            {
+                self.marks.forget(&process);
+            }
+        }
         let keep = self.budget > 0;
         self.budget -= usize::from(keep && handle.is_some());
         self.by_pid.insert(process.pid.get(), self.members.len());
@@ -434,6 +355,16 @@ impl<'a> Set<'a> {
             signal: None,
             refused: false,
         });
+    }
+
+    /// Lets members be taken over from the holds of the first look.
+    pub(super) fn take_over(&mut self, holds: Holds) {
+        self.holds = holds;
+    }
+
+    /// Lets go of everybody who was held at the first look and is no member.
+    pub(super) fn let_others_go(&mut self) {
+        self.holds = Holds::default();
     }
 
     /// Gives back a descriptor that was held.
@@ -492,35 +423,5 @@ impl<'a> Set<'a> {
     fn is_there(&self, table: &Table, at: Index) -> bool {
         let identity = table.get(at).identity(&table.view.place);
         matches!(handle::open(self.setting.host, self.setting.source, &identity), Look::Found(_))
-    }
-
-    fn is_kept(&mut self, table: &Table, at: Index) -> bool {
-        self.mark(table, at).keep
-    }
-
-    /// What the environment of a process says. A child that was forked and has not called exec has its parent's.
-    fn mark(&mut self, table: &Table, at: Index) -> Mark {
-        let process = table.get(at);
-        let key = (process.pid, process.start_ticks);
-        if let Some(mark) = self.marks.get(&key) {
-            return mark.clone();
-        }
-        let inherited = table
-            .parent(at)
-            .map(|parent| table.get(parent))
-            .filter(|parent| parent.environment == process.environment && process.environment != (0, 0));
-        let inherited =
-            inherited.and_then(|parent| self.marks.get(&(parent.pid, parent.start_ticks)).cloned());
-        let mark = inherited.unwrap_or_else(|| self.read_mark(process));
-        self.marks.insert(key, mark.clone());
-        mark
-    }
-
-    fn read_mark(&self, process: &Process) -> Mark {
-        let Ok(environ) = self.setting.source.environ(process.pid) else { return Mark::default() };
-        Mark {
-            cookie: variable(&environ, "PROCHERD_ID").filter(|cookie| !cookie.is_empty()).map(Into::into),
-            keep: variable(&environ, "PROCHERD_KEEP") == Some(b"1") && evidence::reaper(process).is_none(),
-        }
     }
 }

@@ -32,7 +32,13 @@ impl Watch {
         let timeout =
             EpollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(EpollTimeout::ZERO);
         // An interrupted wait is a short one: the caller looks at the clock anyway.
-        let ready = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
-        dead.extend(self.events[..ready].iter().filter_map(|event| usize::try_from(event.data()).ok()));
+        let mut ready = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
+        loop {
+            dead.extend(self.events[..ready].iter().filter_map(|event| usize::try_from(event.data()).ok()));
+            if ready < self.events.len() {
+                return;
+            }
+            ready = self.epoll.wait(&mut self.events, EpollTimeout::ZERO).unwrap_or(0);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Each kind of evidence finds its member alone, and says so.
 
-use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{end, make_dead, outcome, pkill, record, via, words};
@@ -281,10 +280,15 @@ fn what_the_processes_did_stops_with_them() {
         let pid: u32 = said.stdout.trim_ascii().iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0'));
         let writer = Id::of(pid).expect("the loop runs");
         wait_until(SOON, "the loop writes", || file.exists());
-        end(&scene, writer, []).run().ended(0);
+        let said = end(&scene, writer, []).run().ended(0);
         std::fs::remove_file(&file).expect("removed");
-        assert!(scene.carriers().is_empty(), "nobody is left to write it again");
+        let left: Vec<_> = scene
+            .carriers()
+            .into_iter()
+            .map(|id| (id, std::fs::read_to_string(format!("/proc/{}/stat", id.pid))))
+            .collect();
+        assert!(left.is_empty(), "nobody is left to write it again: {left:?}: {said:?}");
         assert!(!file.exists());
-        assert!(!writer.signal(Signal::SIGCONT));
+        assert!(!writer.alive());
     });
 }

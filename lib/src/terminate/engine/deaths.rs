@@ -11,24 +11,31 @@ use crate::status::{End, State};
 use crate::terminate::{Outcome, Phase, Report};
 
 impl Engine<'_> {
-    /// Waits for a member by its pidfd, or keeps it in mind where it has none.
-    pub(super) fn attend(&mut self, member: usize) {
-        let handle = self.set.members[member].handle.as_ref();
-        let watched =
-            handle.and_then(handle::Handle::pidfd).is_some_and(|pidfd| self.watch.add(pidfd, member).is_ok());
-        if !watched {
-            self.unwatched.push(member);
+    /// Waits for new members by their pidfds from now on, and keeps those in mind that have none.
+    fn attend(&mut self) {
+        for member in std::mem::take(&mut self.unattended) {
+            let handle = self.set.members[member].handle.as_ref();
+            let pidfd = handle.and_then(handle::Handle::pidfd);
+            if pidfd.is_none_or(|pidfd| self.watch.add(pidfd, member).is_err()) {
+                self.unwatched.push(member);
+            }
         }
     }
 
     /// Waits until something ends, at most for `timeout`. Gives the number of members that ended.
     pub(super) fn wait(&mut self, timeout: Duration, phase: Phase, deadline: Instant) -> usize {
+        self.attend();
         self.show_progress(phase, deadline);
         let timeout = if self.reaping.is_empty() { timeout } else { timeout.min(Duration::from_millis(1)) };
         let timeout =
             if self.unwatched.is_empty() { timeout } else { timeout.min(Duration::from_millis(20)) };
         let mut dead = Vec::new();
-        self.watch.wait(timeout, &mut dead);
+        if self.wait_for_many(timeout) {
+            self.watch.wait(Duration::ZERO, &mut dead);
+        }
+        if dead.is_empty() {
+            self.watch.wait(timeout, &mut dead);
+        }
         dead.extend(self.unwatched_dead());
         let ended = dead.len();
         for member in dead {
@@ -36,6 +43,25 @@ impl Engine<'_> {
         }
         self.tell_reaped(false);
         ended
+    }
+
+    /// While many end, lets them do so for a moment: waiting for one of the last in place of the next one. Each waking
+    /// takes the processor from those that end. False when there are few, or nobody to wait for.
+    fn wait_for_many(&mut self, timeout: Duration) -> bool {
+        const MANY: usize = 128;
+        const A_MOMENT: Duration = Duration::from_millis(2);
+        if self.living < MANY || timeout.is_zero() {
+            return false;
+        }
+        while let Some(late) = self.late {
+            let handle = self.set.members[late].handle.as_ref().filter(|_| self.is_living(late));
+            if let Some(handle) = handle {
+                handle.ended_within(timeout.min(A_MOMENT));
+                return true;
+            }
+            self.late = late.checked_sub(1);
+        }
+        false
     }
 
     fn show_progress(&mut self, phase: Phase, deadline: Instant) {
