@@ -169,7 +169,7 @@ fn describe(target: &Target, sheet: &mut Sheet<'_>) {
 
 impl Observer for Ending {
     fn wants_command_lines(&self) -> bool {
-        !self.output.reader_left()
+        !self.output.is_silent()
     }
 
     fn begin(&mut self, view: &record::View) {
@@ -210,7 +210,7 @@ impl Observer for Ending {
         let Some(shared) = self.shared.clone() else { return };
         let target = report.target;
         self.refuse(target);
-        if self.output.reader_left() {
+        if self.output.is_silent() {
             return;
         }
         let mut process = Cow::Borrowed(&target.process);

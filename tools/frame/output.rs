@@ -157,6 +157,11 @@ impl Output {
         Ok(!left)
     }
 
+    /// Tells whether records reach nobody at all, no log either: then they need not be made.
+    pub fn is_silent(&self) -> bool {
+        (self.gone || self.hushed) && self.log.is_none()
+    }
+
     /// Hands on what waits: records that the reader should see now, since the next may take a while.
     pub fn flush(&mut self) -> Result<()> {
         if self.gone {
