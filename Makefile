@@ -75,6 +75,10 @@ fuzz:
 man:
 	man -l man/*.[1-8]
 
+# Draws the diagrams anew, with Graphviz.
+diagrams:
+	@for source in docs/diagrams/*.dot; do dot -Tsvg "$$source" -o "$${source%.dot}.svg" || exit 1; done
+
 # Writes the completions anew, from the definitions of the tools.
 completions:
 	PROCHERD_COMPLETIONS=write $(CARGO) test --quiet --locked --test suite completions::
@@ -99,5 +103,5 @@ deb: all
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz man completions \
+.PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz man completions diagrams \
 	install uninstall deb clean

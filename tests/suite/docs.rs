@@ -155,6 +155,84 @@ fn every_tool_is_introduced_in_readme_overview_and_changelog() {
     }
 }
 
+#[test]
+// proves: M37
+fn every_diagram_is_drawn_as_its_source_says() {
+    let drawn = sources("docs/diagrams", &[".dot"]);
+    let names: Vec<_> =
+        drawn.iter().filter_map(|(path, _)| path.file_stem()?.to_str().map(str::to_owned)).collect();
+    assert_eq!(names, ["architecture", "health-check", "lifecycle", "start-up"]);
+    let readme = text("README.md");
+    for ((_, source), name) in drawn.iter().zip(&names) {
+        let picture = text(&format!("docs/diagrams/{name}.svg"));
+        let labels = source.split("label=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        for line in labels.flat_map(|label| label.split("\\n")).map(str::trim).filter(|line| !line.is_empty())
+        {
+            let written: String = line.replace('&', "&amp;").replace('>', "&gt;").replace('-', "&#45;");
+            let shown = picture.replace("&#160;", " ");
+            assert!(
+                shown.contains(&written),
+                "docs/diagrams/{name}.svg: '{line}' is missing: run make diagrams"
+            );
+        }
+        assert!(readme.contains(&format!("docs/diagrams/{name}.svg")), "README.md does not show {name}");
+    }
+}
+
+// proves: P29 R16 W29 M40
+#[test]
+fn guide_and_runbook_treat_every_situation() {
+    let (guide, runbook) = (text("docs/spawning.md"), text("docs/troubleshooting.md"));
+    for heading in ["In the shell", "In Python", "In TypeScript"] {
+        let part =
+            guide.split(&format!("## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no part {heading}"));
+        let part = part.split("\n## ").next().unwrap_or_default();
+        assert!(
+            part.contains("Wrong:") && part.contains("Right"),
+            "{heading}: what is wrong, and what is right"
+        );
+    }
+    for situation in [
+        "Address already in use",
+        "Processes stay after a stop",
+        "Zombies",
+        "A process hangs",
+        "Two daemons",
+        "nothing runs, and it does",
+        "it runs, and it does not",
+        "damaged, or locked",
+        "Pid files that name the dead",
+        "when a session ends",
+        "restarted again and again",
+        "It does not start",
+        "from the beginning",
+        "container",
+    ] {
+        let known = runbook.lines().any(|line| line.starts_with("## ") && line.contains(situation));
+        assert!(known, "docs/troubleshooting.md has no part '{situation}'");
+    }
+    let shown: Vec<Vec<String>> = blocks_of_markdown("docs/troubleshooting.md")
+        .iter()
+        .flat_map(|block| commands_of(&block.script))
+        .collect();
+    for tool in [
+        "pports",
+        "porphans",
+        "pkill-tree",
+        "pzombies",
+        "phung",
+        "pdups",
+        "ptrack",
+        "preap",
+        "phealth",
+        "pdoctor",
+    ] {
+        assert!(shown.iter().any(|words| words[0] == tool), "the runbook does not use {tool}");
+    }
+    let readme = text("README.md");
+    assert!(readme.contains("docs/spawning.md") && readme.contains("docs/troubleshooting.md"));
+}
+
 /// Some lines of a document that show commands.
 struct Block {
     place: String,
@@ -229,6 +307,9 @@ fn blocks_of_help(tool: &Tool) -> Vec<Block> {
 
 fn blocks() -> Vec<Block> {
     let mut all = blocks_of_markdown("README.md");
+    for (path, _) in sources("docs", &[".md"]) {
+        all.extend(blocks_of_markdown(&path.to_string_lossy()));
+    }
     for ((name, section), text) in pages() {
         all.extend(blocks_of_page(&name, &section, &text));
     }
