@@ -1,11 +1,11 @@
 complete -c pdups -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
-complete -c pdups -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r
+complete -c pdups -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u)'
 complete -c pdups -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
 complete -c pdups -l cwd -d 'Only processes whose working directory is this folder or below it; repeatable' -r -F
 complete -c pdups -l project -d 'Only processes of this project: like --cwd, but the folder must exist; repeatable' -r -F
 complete -c pdups -l env -d 'Only processes with this in their environment; repeatable' -r
-complete -c pdups -l service -d 'Only processes of this registered service; repeatable' -r
-complete -c pdups -l session -d 'Only processes of this registered session; repeatable' -r
+complete -c pdups -l service -d 'Only processes of this registered service; repeatable' -r -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c pdups -l session -d 'Only processes of this registered session; repeatable' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c pdups -s u -l user -d 'Only processes of this user [default: yourself]' -r
 complete -c pdups -l min-age -d 'Pass over processes younger than this (30s is wise in cron)' -r
 complete -c pdups -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F

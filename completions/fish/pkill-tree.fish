@@ -1,4 +1,4 @@
-complete -c pkill-tree -s s -l signal -d 'Ask with this signal; -TERM and -15 are understood as well' -r
+complete -c pkill-tree -s s -l signal -d 'Ask with this signal; -TERM and -15 are understood as well' -r -f -a '(printf \'%s\\n\' TERM INT HUP KILL QUIT USR1 USR2 STOP CONT ALRM PIPE)'
 complete -c pkill-tree -s g -l grace -d 'How long the set has to end before it is killed' -r
 complete -c pkill-tree -l kill-wait -d 'How long to go on killing before what is left counts as a survivor' -r
 complete -c pkill-tree -l timeout -d 'Bound everything together; exit 124 when it runs out' -r
@@ -30,3 +30,4 @@ complete -c pkill-tree -l strict -d 'Do nothing when a line of the input is bad'
 complete -c pkill-tree -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pkill-tree -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pkill-tree -s V -l version -d 'Print version'
+complete -c pkill-tree -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'

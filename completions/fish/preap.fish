@@ -2,13 +2,13 @@ complete -c preap -s g -l grace -d 'How long what is to end has before it is kil
 complete -c preap -l pidfiles -d 'Judge these pid files and health files, too: files, folders of *.pid, or patterns such as \'run/*.pid\'; repeatable' -r
 complete -c preap -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c preap -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
-complete -c preap -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r
+complete -c preap -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u)'
 complete -c preap -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
 complete -c preap -l cwd -d 'Only processes whose working directory is this folder or below it; repeatable' -r -F
 complete -c preap -l project -d 'Only processes of this project: like --cwd, but the folder must exist; repeatable' -r -F
 complete -c preap -l env -d 'Only processes with this in their environment; repeatable' -r
-complete -c preap -l service -d 'Only processes of this registered service; repeatable' -r
-complete -c preap -l session -d 'Only processes of this registered session; repeatable' -r
+complete -c preap -l service -d 'Only processes of this registered service; repeatable' -r -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c preap -l session -d 'Only processes of this registered session; repeatable' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c preap -s u -l user -d 'Only processes of this user [default: yourself]' -r
 complete -c preap -l min-age -d 'Pass over processes younger than this (30s is wise in cron)' -r
 complete -c preap -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F

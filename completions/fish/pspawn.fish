@@ -16,7 +16,7 @@ complete -c pspawn -l log-size -d 'Set the log aside before the start when it ha
 complete -c pspawn -l log-keep -d 'How many logs that were set aside are kept' -r
 complete -c pspawn -l pidfile -d 'Write its number to this file before it runs' -r -F
 complete -c pspawn -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c pspawn -l session -d 'What belongs to this session, which must be registered' -r
+complete -c pspawn -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c pspawn -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c pspawn -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''

@@ -60,7 +60,7 @@ per-project\t'One for each project'
 per-session\t'One for each session'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l meta -d 'A note to keep with the service; repeatable' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -82,7 +82,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l repair -d 'Set a 
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l pid -d 'Say which service this process is: its name, or "unknown"' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -100,7 +100,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s q -l quiet -d 'Wri
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
@@ -124,7 +124,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s q -l quiet -d 'Wr
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand status" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -146,7 +146,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l status -d 'The st
 unhealthy\t''
 failed\t''"
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -165,7 +165,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s q -l quiet -d 'Wr
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand beat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -184,7 +184,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s q -l quiet -d 'Writ
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -l repair -d 'Set a damaged registry aside under a dated name first, and begin a new one'
 complete -c ptrack -n "__fish_ptrack_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand clear" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -278,7 +278,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_s
 complete -c ptrack -n "__fish_ptrack_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l as -d 'What it is [default: by its name and its beginning]' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -298,7 +298,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand import" -l repair -d 'Set 
 complete -c ptrack -n "__fish_ptrack_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l as -d 'What to write' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l session -d 'What belongs to this session, which must be registered' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c ptrack -n "__fish_ptrack_using_subcommand export" -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -377,3 +377,8 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand help; and not __fish_seen_
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "start" -d 'Register a session and the process that owns it'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "end" -d 'End the members of a session and forget it'
 complete -c ptrack -n "__fish_ptrack_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "list" -d 'List sessions'
+complete -c ptrack -n "__fish_seen_subcommand_from get" -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c ptrack -n "__fish_seen_subcommand_from status" -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c ptrack -n "__fish_seen_subcommand_from beat" -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c ptrack -n "__fish_seen_subcommand_from rm" -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c ptrack -n "__fish_seen_subcommand_from session; and __fish_seen_subcommand_from end" -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'

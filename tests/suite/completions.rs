@@ -2,13 +2,15 @@
 //!
 //! `make completions` writes them anew.
 
+mod names;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap_complete::Shell;
 use procherd_tools::TOOLS;
 
-use crate::support::{project, skip};
+use crate::support::{Scene, programs, project, skip};
 
 const SHELLS: &[Shell] = &[Shell::Bash, Shell::Zsh, Shell::Fish];
 
@@ -28,7 +30,7 @@ fn path(shell: Shell, tool: &str) -> PathBuf {
 fn generated(shell: Shell, tool: &procherd_tools::frame::Tool) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut (tool.command)(), tool.name, &mut text);
-    String::from_utf8(text).expect("text")
+    names::with_names(shell, tool, String::from_utf8(text).expect("text"))
 }
 
 #[test]
@@ -59,8 +61,20 @@ fn completions_are_those_of_the_programs() {
 
 /// Asks a shell that starts without any configuration; `file` is its first argument. None where it is not installed.
 fn ask(shell: &str, options: &[&str], script: &str, file: &Path) -> Option<String> {
+    ask_in(shell, options, script, file, &[])
+}
+
+/// The same, with variables of the environment.
+fn ask_in(
+    shell: &str,
+    options: &[&str],
+    script: &str,
+    file: &Path,
+    env: &[(&str, String)],
+) -> Option<String> {
     let mut command = Command::new("timeout");
     command.args(["20", shell]).args(options).args(["-c", script]).arg(file).stdin(Stdio::null());
+    command.envs(env.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("timeout runs");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(127) {
@@ -138,5 +152,82 @@ fn zsh_completes_options_and_their_values() {
         assert!(said.contains("--quiet"), "{}: {said}", tool.name);
         let said = ask("--color ", "never").unwrap_or_default();
         assert!(said.contains("always") && said.contains("never"), "{}: {said}", tool.name);
+    }
+}
+
+/// Command lines, and the name that completes each: of a service, of a session, of a signal.
+const NAMED: &[(&str, &str, &str)] = &[
+    ("pkill-tree", "", "api-server"),
+    ("pkill-tree", "--signal", "TERM"),
+    ("pstree-json", "", "api-server"),
+    ("porphans", "--service", "api-server"),
+    ("porphans", "--session", "agent-7"),
+    ("ptrack", "get", "api-server"),
+    ("ptrack", "rm", "api-server"),
+    ("ptrack", "session end", "agent-7"),
+];
+
+/// A home with a service and a session, whose tools the shells find.
+fn home_with_names() -> (Scene, [(&'static str, String); 2]) {
+    let scene = Scene::new();
+    let run = |words: &[&str]| scene.tool("ptrack").args(words).run().ended(0);
+    let actor = scene.start(["idle"]);
+    run(&["save", "api-server", &actor.root().operand()]);
+    run(&["session", "start", "agent-7", "--pid", &actor.root().operand()]);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", programs().display());
+    let registry = scene.registry().display().to_string();
+    (scene, [("PATH", path), ("PROCHERD_REGISTRY", registry)])
+}
+
+#[test]
+fn bash_completes_names_that_only_this_machine_knows() {
+    let (_scene, env) = home_with_names();
+    for (tool, before, wanted) in NAMED {
+        let script = format!(
+            r#"source "$0"
+            words=({before} '')
+            COMP_WORDS=({tool} "${{words[@]}}") COMP_CWORD=${{#words[@]}}
+            function=$(complete -p {tool} | sed 's/.*-F \([^ ]*\).*/\1/')
+            "$function" {tool} '' "${{COMP_WORDS[-2]}}"
+            printf '%s\n' "${{COMPREPLY[@]}}""#
+        );
+        let Some(said) = ask_in("bash", &["--norc", "--noprofile"], &script, &path(Shell::Bash, tool), &env)
+        else {
+            return;
+        };
+        assert_offered(&said, &[wanted], tool);
+    }
+}
+
+#[test]
+fn fish_completes_names_that_only_this_machine_knows() {
+    let (_scene, env) = home_with_names();
+    for (tool, before, wanted) in NAMED {
+        let script = format!("source $argv[1]; complete --do-complete '{tool} {before} '");
+        let Some(said) = ask_in("fish", &["--no-config"], &script, &path(Shell::Fish, tool), &env) else {
+            return;
+        };
+        assert_offered(&said, &[wanted], tool);
+    }
+}
+
+#[test]
+fn zsh_completes_names_that_only_this_machine_knows() {
+    let (_scene, env) = home_with_names();
+    for (tool, before, wanted) in NAMED {
+        let begun = &wanted[..2];
+        let script = format!(
+            r#"zmodload zsh/zpty || exit 1
+            zpty line zsh -f -i
+            zpty -w line "PS1=; fpath=(${{0:h}} \$fpath); autoload -Uz compinit; compinit -D -u; echo re''ady"
+            zpty -r -m line said '*ready*'
+            zpty -n -w line $'{tool} {before} {begun}\t'
+            zpty -r -m line said '*{wanted}*'
+            zpty -d line
+            print -r -- "$said""#
+        );
+        let Some(said) = ask_in("zsh", &["-f"], &script, &path(Shell::Zsh, tool), &env) else { return };
+        assert!(said.contains(wanted), "{tool} {before}: {said}");
     }
 }
