@@ -7,6 +7,7 @@ mod actors;
 mod completions;
 mod contract;
 mod docs;
+mod ecosystem;
 mod finders;
 mod install;
 mod layers;

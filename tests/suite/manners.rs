@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use crate::support::arena::inside;
+use crate::support::arena::read_only;
 use crate::support::scene::raw;
 use crate::support::terminal::Terminal;
-use crate::support::{Output, project, sources, tool};
+use crate::support::{Output, Scene, arena, project, sources, tool};
 
 /// How a tool meets standard input.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -252,6 +253,41 @@ fn a_home_is_not_needed_to_look() {
         } else {
             assert_eq!(looked.code, Some(0), "{looked:?}");
         }
+    }
+}
+
+#[test]
+// proves: S29
+fn a_disk_that_nobody_may_write_keeps_no_tool_from_looking() {
+    arena::inside(|| {
+        let scene = Scene::new();
+        let state = scene.home().join("state");
+        std::fs::create_dir_all(&state).expect("a folder");
+        read_only(&state);
+        for (name, _, _, looks) in TOOLS {
+            let said = scene.tool(name).args(*looks).stdin("").run();
+            // psession registers its session, and says that it could not.
+            let may_fail = ["psession", "pdoctor"].contains(name);
+            assert!(said.code == Some(0) || may_fail && matches!(said.code, Some(1 | 125)), "{said:?}");
+            assert!(!said.stderr.contains("panicked"), "{said:?}");
+        }
+        let refused =
+            scene.tool("ptrack").args(["save", "x", &std::process::id().to_string()]).run().ended(3);
+        assert!(refused.one_message().contains("read-only"), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_window_of_ten_thousand_columns_and_a_strict_umask_change_nothing() {
+    for (name, input, _, looks) in TOOLS {
+        let stdin = if *input == Never { "" } else { "{\"type\":\"event\",\"v\":1}\n" };
+        let wide = tool(name).args(*looks).on(Terminal::new(10_000, 50).output()).stdin(stdin).run();
+        let plain = tool(name).args(*looks).stdin(stdin).run();
+        assert_eq!(wide.code, plain.code, "{wide:?}\n{plain:?}");
+        let scene = Scene::new();
+        let words: String = looks.iter().map(|word| format!(" {word}")).collect();
+        let strict = scene.sh(&format!("umask 077; exec {name}{words}")).stdin(stdin).run();
+        assert_eq!(strict.code, plain.code, "{strict:?}\n{plain:?}");
     }
 }
 

@@ -98,6 +98,14 @@ pub(crate) fn small_disk(on: &Path, kilobytes: u32) {
     assert!(mounted.is_ok_and(|status| status.success()), "mount: is this inside an arena?");
 }
 
+/// Makes a folder of this arena one that nobody can write to, root neither.
+#[track_caller]
+pub(crate) fn read_only(folder: &Path) {
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "ro", "procherd-test"]).arg(folder).status();
+    assert!(mounted.is_ok_and(|status| status.success()), "mount: is this inside an arena?");
+}
+
 /// Fills the disk that holds a folder to the last byte.
 pub(crate) fn fill_disk(folder: &Path) {
     use std::io::Write as _;
