@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use crate::support::arena::inside;
-use crate::support::arena::read_only;
+use crate::support::arena::{inside, read_only};
 use crate::support::scene::raw;
 use crate::support::terminal::Terminal;
-use crate::support::{Output, Scene, arena, project, sources, tool};
+use crate::support::{Output, Scene, project, sources, tool};
 
 /// How a tool meets standard input.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -259,7 +258,7 @@ fn a_home_is_not_needed_to_look() {
 #[test]
 // proves: S29
 fn a_disk_that_nobody_may_write_keeps_no_tool_from_looking() {
-    arena::inside(|| {
+    inside(|| {
         let scene = Scene::new();
         let state = scene.home().join("state");
         std::fs::create_dir_all(&state).expect("a folder");
@@ -285,8 +284,7 @@ fn a_window_of_ten_thousand_columns_and_a_strict_umask_change_nothing() {
         let plain = tool(name).args(*looks).stdin(stdin).run();
         assert_eq!(wide.code, plain.code, "{wide:?}\n{plain:?}");
         let scene = Scene::new();
-        let words: String = looks.iter().map(|word| format!(" {word}")).collect();
-        let strict = scene.sh(&format!("umask 077; exec {name}{words}")).stdin(stdin).run();
+        let strict = scene.sh(&format!("umask 077; exec {name} {}", looks.join(" "))).stdin(stdin).run();
         assert_eq!(strict.code, plain.code, "{strict:?}\n{plain:?}");
     }
 }
