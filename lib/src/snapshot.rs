@@ -3,23 +3,17 @@
 
 mod held;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
-
-use nix::sched::{CloneFlags, unshare};
 
 use crate::error::Result;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::record::{Process, Record};
-use crate::source::{Source, Wants};
+use crate::source::{Source, WORTH_A_THREAD, Wants, from_both_ends, is_alone};
 use crate::tree::Table;
 
 pub use held::{Holds, read_held};
-
-/// From this many processes on, a second thread helps to read them. Below, starting it costs more than it gains.
-const WORTH_A_THREAD: usize = 400;
 
 /// Reads all processes. Those that vanish meanwhile are left out.
 pub fn read(host: &Host, source: &Source, wants: Wants) -> Result<Table> {
@@ -29,38 +23,34 @@ pub fn read(host: &Host, source: &Source, wants: Wants) -> Result<Table> {
 }
 
 /// Reads some processes, in the order of the numbers given.
-///
-/// Two threads share the work: one begins at the front and one at the back, until they meet. So a thread that gets less
-/// processor time reads fewer, and where a full process table refuses the second one, the first reads all.
 pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Process>> {
-    let taken = AtomicUsize::new(0);
-    let read = |part: &mut dyn Iterator<Item = &Pid>| -> Result<Vec<Process>> {
+    from_both_ends(pids, |part| {
         let mut reader = source.reader(wants);
         let mut found = Vec::with_capacity(pids.len());
         for pid in part {
-            if taken.fetch_add(1, Ordering::Relaxed) >= pids.len() {
-                break;
-            }
             found.extend(reader.read(*pid)?);
         }
         Ok(found)
-    };
-    if is_alone() || pids.len() < WORTH_A_THREAD {
-        return read(&mut pids.iter());
+    })
+}
+
+/// Reads some processes and all their ancestors, and nothing else: enough to say what they belong to.
+pub fn lineage(host: &Host, source: &Source, pids: &[Pid], wants: Wants) -> Result<Table> {
+    let mut found: HashMap<Pid, Process> = HashMap::new();
+    let mut reader = source.reader(wants);
+    let mut next: Vec<Pid> = pids.to_vec();
+    while let Some(pid) = next.pop() {
+        if found.contains_key(&pid) {
+            continue;
+        }
+        if let Some(process) = reader.read(pid)? {
+            next.extend(Pid::new(process.ppid));
+            found.insert(pid, process);
+        }
     }
-    let (front, back) = thread::scope(|scope| {
-        let back = thread::Builder::new().spawn_scoped(scope, || {
-            // Threads with one descriptor table wait for each other at every open and close.
-            let _ = unshare(CloneFlags::CLONE_FILES);
-            read(&mut pids.iter().rev())
-        });
-        let front = read(&mut pids.iter());
-        let back = back.map(|back| back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        (front, back.unwrap_or(Ok(Vec::new())))
-    });
-    let mut processes = front?;
-    processes.extend(back?.into_iter().rev());
-    Ok(processes)
+    let mut processes: Vec<Process> = found.into_values().collect();
+    processes.sort_unstable_by_key(|process| process.pid);
+    Ok(with_view(host, processes))
 }
 
 /// Tells cheaply whether another look at all processes is due: some have begun or ended, or have just done so and may
@@ -93,11 +83,6 @@ impl Pulse {
         }
         due
     }
-}
-
-/// Tells whether a second thread would only take the time of the first.
-fn is_alone() -> bool {
-    thread::available_parallelism().is_ok_and(|cores| cores.get() < 2)
 }
 
 /// Makes a table of processes that have just been read here.
@@ -159,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn two_threads_read_each_process_once_and_in_order() {
-        let source = Source::live().expect("/proc");
-        let parent = Pid::new(nix::unistd::getppid().as_raw().cast_unsigned()).expect("a parent");
-        let pids = [Pid::this(), parent, parent].repeat(WORTH_A_THREAD);
-        let found = read_pids(&source, &pids, Wants::EVERYDAY).expect("readable");
-        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), pids);
+    fn a_lineage_goes_up_to_the_top_and_holds_nobody_else() {
+        let (host, source) = (Host::look().expect("a host"), Source::live().expect("/proc"));
+        let table = lineage(&host, &source, &[Pid::this()], Wants::EVERYDAY).expect("readable");
+        let own = table.find(Pid::this().get()).expect("this process");
+        assert_eq!(table.processes().len(), 1 + table.ancestors(own).count());
+        assert!(table.parent(own).is_some());
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //!
 //! A process that vanishes while it is read is left out. One that may not be read keeps what can be known.
 
+mod cgroup;
+mod fds;
+mod halves;
 mod ran;
 mod stat;
 mod waits;
@@ -28,6 +31,9 @@ use crate::status::State;
 use crate::sys;
 use crate::text::Text;
 
+pub use cgroup::{Container, container_of};
+pub use fds::Fds;
+pub use halves::{WORTH_A_THREAD, from_both_ends, is_alone};
 pub use stat::{Stat, parse as parse_stat};
 pub use waits::Waiting;
 

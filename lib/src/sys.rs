@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the one module that may call the kernel directly")]
 
 mod child;
+mod folder;
 mod process;
 
 use std::mem::MaybeUninit;
@@ -16,6 +17,7 @@ use crate::status::End;
 pub use child::{
     Change, dead_child, is_ignored, keep_descriptor, next_change, take, wait_for, wait_for_signal,
 };
+pub use folder::{entry_names, read_entries, read_link};
 pub use process::{Side, close_from, close_on_exec_from, fork, keep_dead_children, leave, reset_signals};
 
 /// The file system type of pidfs, `PID_FS_MAGIC` of linux/magic.h (Linux 6.9).

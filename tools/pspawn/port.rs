@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use procherd::error::{Error, Kind, Result};
 use procherd::registry::{Document, judge};
-use procherd::sockets::{self, Listener};
+use procherd::sockets::{self, Socket};
 use procherd::source::Wants;
 use procherd::spawn::Starter;
 use procherd::terminate::{Options, Root, Via};
@@ -80,7 +80,7 @@ fn given(starter: &Starter<'_>, document: &Document, port: u16) -> bool {
 }
 
 /// Says who listens, and how that one is ended.
-fn taken(starter: &Starter<'_>, port: u16, found: &[Listener]) -> Error {
+fn taken(starter: &Starter<'_>, port: u16, found: &[Socket]) -> Error {
     let holders: Vec<Root> = holders(starter, found).unwrap_or_default();
     let who = if let Some(Root { identity, .. }) = holders.first() {
         let process = starter.source.reader(Wants::default()).read(identity.pid).ok().flatten();
@@ -88,7 +88,7 @@ fn taken(starter: &Starter<'_>, port: u16, found: &[Listener]) -> Error {
             process.map_or_else(String::new, |process| format!(" ({})", visible(process.comm.bytes())));
         format!("process {}{comm} listens there; 'pkill-tree {identity}' ends it", identity.pid)
     } else {
-        let uid = found.first().map_or(0, |listener| listener.uid);
+        let uid = found.first().and_then(|socket| socket.uid).unwrap_or(0);
         format!("a process of user {uid} that cannot be seen listens there")
     };
     let why = format!("{who}, --port-if-taken next takes another port, clear ends it first");
@@ -96,7 +96,7 @@ fn taken(starter: &Starter<'_>, port: u16, found: &[Listener]) -> Error {
 }
 
 /// The processes that hold sockets, as roots to be ended.
-fn holders(starter: &Starter<'_>, found: &[Listener]) -> Result<Vec<Root>> {
+fn holders(starter: &Starter<'_>, found: &[Socket]) -> Result<Vec<Root>> {
     let mut reader = starter.source.reader(Wants { identity: true, ..Wants::default() });
     let mut roots = Vec::new();
     for pid in starter.source.pids()? {
@@ -114,7 +114,7 @@ fn holders(starter: &Starter<'_>, found: &[Listener]) -> Result<Vec<Root>> {
 fn clear(
     starter: &Starter<'_>,
     port: u16,
-    found: &[Listener],
+    found: &[Socket],
     grace: Duration,
     reporter: &mut Reporter,
 ) -> Result<()> {
