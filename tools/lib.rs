@@ -10,6 +10,7 @@ pub mod pfmt;
 pub mod phung;
 pub mod pkill_tree;
 pub mod porphans;
+pub mod pports;
 pub mod preap;
 pub mod psession;
 pub mod pspawn;
@@ -24,6 +25,7 @@ pub const TOOLS: &[frame::Tool] = &[
     pzombies::TOOL,
     phung::TOOL,
     pdups::TOOL,
+    pports::TOOL,
     pkill_tree::TOOL,
     ptrack::TOOL,
     preap::TOOL,

@@ -167,12 +167,17 @@ impl Registered {
 
     /// The registration of a process or of its nearest registered ancestor.
     pub fn nearest(&self, index: Index, table: &Table) -> Option<&Registration> {
+        self.of(table.get(self.nearest_index(index, table)?), table)
+    }
+
+    /// The registered process that a process is or stands below, the nearest one.
+    pub fn nearest_index(&self, index: Index, table: &Table) -> Option<Index> {
         if self.entries.is_empty() {
             return None;
         }
         std::iter::once(index)
             .chain(table.ancestors(index))
-            .find_map(|ancestor| self.of(table.get(ancestor), table))
+            .find(|ancestor| self.of(table.get(*ancestor), table).is_some())
     }
 
     /// Tells whether the owner of a session lives; none where the session is not known.
@@ -220,6 +225,20 @@ pub fn reaper(process: &Process) -> Option<Reaper> {
     } else {
         None
     }
+}
+
+/// The top of the tree that a process belongs to: its topmost ancestor within its session, below what adopts orphans and
+/// below the shell of a terminal.
+///
+/// A guess for people and for clean-up: whoever started the tree may stand in the same session, and be its top.
+pub fn tree_root(table: &Table, index: Index) -> Index {
+    let session = table.get(index).sid;
+    let above = table.ancestors(index).take_while(|ancestor| {
+        let process = table.get(*ancestor);
+        let shell = process.leads_session() && process.tty != 0;
+        process.sid == session && !shell && reaper(process).is_none()
+    });
+    above.last().unwrap_or(index)
 }
 
 /// Tells whether a process holds a container together: to end it is to lose the container.

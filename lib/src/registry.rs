@@ -46,7 +46,7 @@ pub use document::{Document, Entry, MOST_ENTRIES, VERSION};
 pub use files::{PidFile, judge_pid_file, pid_file_of, pid_files};
 pub use folder::LARGEST;
 pub use import::{Form, Import, bind, bind_session, import};
-pub use judge::{Verdict, judge, judge_identity, judge_session, judged};
+pub use judge::{Verdict, given_ports, judge, judge_identity, judge_session, judged};
 pub use known::{Ended, Known, Living};
 pub use leftovers::{Forgotten, Overdue, dead, forget_dead, overdue, service_roots, session_roots};
 pub use lines::{write_service, write_session};

@@ -13,6 +13,7 @@ mod files;
 mod holders;
 mod locks;
 mod missing;
+mod saved;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -6,6 +6,7 @@
 mod cell;
 mod facts;
 mod graph;
+mod held;
 mod kin;
 mod lines;
 mod picture;

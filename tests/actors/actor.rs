@@ -19,6 +19,7 @@ mod life;
 mod names;
 mod reapers;
 mod shapes;
+mod sockets;
 mod storms;
 mod sys;
 
@@ -81,14 +82,22 @@ const MODES: &[Mode] = &[
         "a process that forks its successor and ends, --rate a second; --budget, --seconds",
     ),
     ("tracer", holds::tracer, "PID: trace a process, which stops for it"),
-    ("lock", holds::lock, "FILE: hold an exclusive lock on it"),
-    ("listen", holds::listen, "[PORT]: listen on the loopback; the port is in the line"),
+    ("lock", holds::lock, "FILE: hold an exclusive lock on it; --kind, --heirs"),
+    ("want-lock", holds::want_lock, "FILE: wait for a lock on it; dies of any signal"),
+    (
+        "listen",
+        sockets::listen,
+        "[[v4:|v6:|udp:]PORT | unix:PATH | abstract:NAME]: listen; the port is in the line; --share, --heirs, --uid",
+    ),
+    ("hand-over", sockets::hand_over, "[PORT]: make a listening socket and pass it to a child, as --uid"),
+    ("client", sockets::client, "PORT…: connect to the loopback, and stay connected"),
+    ("time-wait", sockets::time_wait, "leave a closed connection on a port; the port is in the line"),
     (
         "kill-at",
         faults::kill_at,
         "N -- COMMAND: kill it in its Nth call, counted from the start or its fork (--forked), or kill that --child",
     ),
-    ("under", holds::under, "-- COMMAND under limits: --nofile --fsize --uid --no-pidfd --ctty"),
+    ("under", holds::under, "-- COMMAND under limits: --nofile --fsize --uid --no-pidfd --no-netlink --ctty"),
 ];
 
 fn main() -> ExitCode {

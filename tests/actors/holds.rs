@@ -1,24 +1,54 @@
 //! What processes hold: locks, ports, limits.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::Played;
 use crate::cast::Cast;
 use crate::life::Life;
-use crate::sys;
+use crate::sys::{self, Side, fork};
 
-/// Holds an exclusive lock on a file.
+/// Holds an exclusive lock on a file: of flock(2), or of the `--kind` posix, ofd or lease. With `--heirs N` it has
+/// children that inherit the file; with `--kind open` there is no lock.
 pub(crate) fn lock(cast: &Cast) -> Played {
     let path = cast.operands.first().ok_or("no file is given")?;
     let file = File::options().create(true).append(true).open(path)?;
+    let whole = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK)?,
+        l_whence: i16::try_from(libc::SEEK_SET)?,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match cast.kind.as_deref() {
+        None => file.lock()?,
+        Some("open") => {}
+        Some("posix") => drop(fcntl(&file, FcntlArg::F_SETLK(&whole))?),
+        Some("ofd") => drop(fcntl(&file, FcntlArg::F_OFD_SETLK(&whole))?),
+        Some(other) => return Err(format!("--kind: '{other}' is not open, posix or ofd").into()),
+    }
+    let life = Life::begin(cast, cast.role("lock"), cast.heirs, "")?;
+    for _ in 0..cast.heirs {
+        if let Side::Child = fork()? {
+            return Life::begin(cast, "heir", 0, "")?.live();
+        }
+    }
+    life.live()
+}
+
+/// Waits for a lock that somebody else holds.
+pub(crate) fn want_lock(cast: &Cast) -> Played {
+    let path = cast.operands.first().ok_or("no file is given")?;
+    let file = File::options().append(true).open(path)?;
+    let life = Life::begin(cast, "waiter", 0, "")?;
     file.lock()?;
-    Life::begin(cast, cast.role("lock"), 0, "")?.live()
+    life.live()
 }
 
 /// Traces a process, as a debugger does.
@@ -28,14 +58,6 @@ pub(crate) fn tracer(cast: &Cast) -> Played {
     // It has stopped when it can be waited for.
     nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::__WALL))?;
     Life::begin(cast, cast.role("tracer"), 0, "")?.live()
-}
-
-/// Listens on a port of the loopback, one that is free if none is given.
-pub(crate) fn listen(cast: &Cast) -> Played {
-    let port = u16::try_from(cast.number(0, 0)?)?;
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    let port = socket.local_addr()?.port();
-    Life::begin(cast, cast.role("listen"), 0, &format!(",\"port\":{port}"))?.live()
 }
 
 /// Becomes a command that has less than it hoped for.
@@ -59,6 +81,9 @@ pub(crate) fn under(cast: &Cast) -> Played {
     }
     if cast.no_pidfd {
         sys::forbid_pidfds()?;
+    }
+    if cast.no_netlink {
+        sys::forbid_netlink()?;
     }
     Err(Command::new(program).args(arguments).exec().into())
 }

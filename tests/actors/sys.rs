@@ -78,25 +78,60 @@ pub(crate) fn take_terminal() -> nix::Result<()> {
     Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map(drop)
 }
 
+/// Makes a descriptor that has just arrived one's own.
+pub(crate) fn own(fd: std::os::fd::RawFd) -> OwnedFd {
+    // SAFETY: the kernel has put it into our table with a message, and nobody else knows of it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Makes the system calls of pidfds fail with ENOSYS, as a kernel before 5.1 or a strict container does.
 pub(crate) fn forbid_pidfds() -> io::Result<()> {
-    // The opcodes of bpf(4), in the type that a filter has them in.
-    /// `BPF_LD | BPF_W | BPF_ABS`: loads a word of the call's description, by its offset. The number is the first.
-    const LOAD: u16 = 0x20;
-    /// `BPF_JMP | BPF_JEQ | BPF_K`: jumps over so many steps where the number is this one.
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    /// `BPF_RET | BPF_K`: ends with a verdict.
-    const RETURN: u16 = 0x06;
-    let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    let mut program: [libc::sock_filter; 5] = [
-        step(LOAD, 0, 0),
+    filter(&mut [
+        step(LOAD, 0, NUMBER),
         step(JUMP_IF_EQUAL, 2, number(libc::SYS_pidfd_open)),
         step(JUMP_IF_EQUAL, 1, number(libc::SYS_pidfd_send_signal)),
         step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
         step(RETURN, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
-    ];
-    let filter = libc::sock_fprog { len: 5, filter: program.as_mut_ptr() };
+    ])
+}
+
+/// Makes every netlink socket fail with EAFNOSUPPORT, as a strict container does.
+pub(crate) fn forbid_netlink() -> io::Result<()> {
+    /// Where the lower half of the first argument stands.
+    const FAMILY: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
+    filter(&mut [
+        step(LOAD, 0, NUMBER),
+        step(JUMP_IF_EQUAL, 1, number(libc::SYS_socket)),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+        step(LOAD, 0, FAMILY),
+        step(JUMP_IF_EQUAL, 1, libc::AF_NETLINK.cast_unsigned()),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT.cast_unsigned()),
+    ])
+}
+
+// The opcodes of bpf(4), in the type that a filter has them in.
+/// `BPF_LD | BPF_W | BPF_ABS`: loads a word of the call's description, by its offset.
+const LOAD: u16 = 0x20;
+/// Where the number of the call stands.
+const NUMBER: u32 = 0;
+/// `BPF_JMP | BPF_JEQ | BPF_K`: jumps over so many steps where the number is this one.
+const JUMP_IF_EQUAL: u16 = 0x15;
+/// `BPF_RET | BPF_K`: ends with a verdict.
+const RETURN: u16 = 0x06;
+
+const fn step(code: u16, jt: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf: 0, k }
+}
+
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// Filters the system calls of this process and of all that it becomes.
+fn filter(program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).unwrap_or(u16::MAX);
+    let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     nix::sys::prctl::set_no_new_privs()?;
     // SAFETY: `filter` and the program that it points to are alive during the call, which copies them.
     let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };

@@ -50,6 +50,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pzombies", pzombies),
     ("phung", phung),
     ("pdups", pdups),
+    ("pports", pports),
     ("pkill-tree", pkill_tree),
     ("ptrack", ptrack),
     ("preap", preap),
@@ -106,6 +107,26 @@ fn pdups(scene: &Scene) -> Streams {
     let _two = [scene.start(["idle"]), scene.start(["idle"])];
     let run = |words: &[&str]| scene.tool("pdups").args(["-p", "actor idle"]).args(words).run();
     (vec![run(&[]), run(&["--by", "script", "--older-than", "0s"])], &["process"])
+}
+
+fn pports(scene: &Scene) -> Streams {
+    let listener = scene.start(["listen", "--heirs", "1"]);
+    let (both, closed) = (scene.start(["listen", "v6:0"]), scene.start(["time-wait"]));
+    let unix = [raw(b"listen"), raw(b"abstract:\xc2\x9b")];
+    let (_unix, file) = (scene.start(unix), scene.home().join("LOCK"));
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("a plain name").to_owned();
+    let (_lock, port) = (scene.start(["lock", &file]), listener.fact("port").to_string());
+    let _client = scene.start(["client", &port]);
+    let (both, closed) = (both.fact("port").to_string(), closed.fact("port").to_string());
+    let run = |words: &[&str]| scene.tool("pports").args(words).run();
+    let outputs = vec![
+        run(&["--any", &port, &both, &closed]),
+        run(&["--unix"]),
+        run(&["--locks", &file]),
+        scene.tool("pports").arg(&port).under(["--uid", "65534"]).run(),
+    ];
+    (outputs, &["process", "socket"])
 }
 
 fn pkill_tree(scene: &Scene) -> Streams {
@@ -319,7 +340,7 @@ fn fields() -> BTreeSet<String> {
     let of = |part: &Value| {
         part["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };
-    let inner = ["evidence", "near", "sample", "text"];
+    let inner = ["evidence", "lock", "near", "sample", "text"];
     let defs = schema["$defs"].as_object().expect("definitions").iter();
     defs.filter(|(name, _)| !inner.contains(&name.as_str()))
         .flat_map(|(_, part)| of(part))

@@ -20,6 +20,7 @@ mod phung;
 mod pipelines;
 mod pkill_tree;
 mod porphans;
+mod pports;
 mod preap;
 mod psession;
 mod pspawn;

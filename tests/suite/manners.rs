@@ -38,6 +38,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pzombies", OnRequest, Others, &[]),
     ("phung", OnRequest, Others, &["--sample", "10ms"]),
     ("pdups", OnRequest, Others, &["-p", "nobody-is-called-this"]),
+    ("pports", OnRequest, Others, &["--first-free", "1..65535"]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),

@@ -64,6 +64,36 @@ impl Scene {
         Ok(Self { host, source, table, saved, registered: Registered::default() })
     }
 
+    /// Looks at a table of the live system that was read already.
+    pub fn of(host: Host, source: Source, table: Table) -> Self {
+        Self { host, source, table, saved: None, registered: Registered::default() }
+    }
+
+    /// Looks at some processes of the live system and at their ancestors, and at nothing else.
+    pub fn of_lineage(host: Host, source: Source, pids: &[Pid]) -> Result<Self> {
+        let table = snapshot::lineage(&host, &source, pids, Wants::EVERYDAY)?;
+        Ok(Self::of(host, source, table))
+    }
+
+    /// Looks at process records that were saved. What is none is said.
+    pub fn saved(records: Vec<Record>, reporter: &mut Reporter) -> Result<Self> {
+        let (host, source) = (Host::look()?, Source::live()?);
+        let mut whole = Vec::with_capacity(records.len());
+        for record in records {
+            match Process::from_record(&record, host.ticks_per_second()) {
+                Ok(_) => whole.push(record),
+                Err(error) => reporter.fault(&error),
+            }
+        }
+        let saved = snapshot::from_records(&host, whole)?;
+        Ok(Self { saved: Some(saved.records), ..Self::of(host, source, saved.table) })
+    }
+
+    /// The record that a process was saved as.
+    pub fn record(&self, index: Index) -> Option<&Record> {
+        self.saved.as_ref().map(|records| &records[index])
+    }
+
     /// This machine.
     pub fn host(&self) -> &Host {
         &self.host

@@ -132,7 +132,7 @@ impl Search {
     }
 
     /// Narrows the search to what records name. What has gone is noted; what cannot be judged here is a fault.
-    fn only(&mut self, named: Vec<Asked>, reporter: &mut Reporter) {
+    pub fn only(&mut self, named: Vec<Asked>, reporter: &mut Reporter) {
         let mut asked = HashMap::new();
         for Asked { identity, record } in named {
             match self.scene.find(&identity) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use procherd::error::{Error, Kind, Result};
-use procherd::registry::{Document, judge};
+use procherd::registry::given_ports;
 use procherd::sockets::{self, Socket};
 use procherd::source::Wants;
 use procherd::spawn::Starter;
@@ -59,8 +59,10 @@ impl Port {
 /// The first port from the wanted one on where nobody listens, and that no living service was given.
 fn next(starter: &Starter<'_>, wanted: u16, reporter: &mut Reporter) -> Result<u16> {
     let document = starter.registry.read()?;
+    let given: Vec<u16> =
+        given_ports(&document, starter.host, starter.source).map(|(_, port)| port).collect();
     for port in wanted..=wanted.saturating_add(TRIES) {
-        if sockets::listeners(port)?.is_empty() && !given(starter, &document, port) {
+        if sockets::listeners(port)?.is_empty() && !given.contains(&port) {
             if port != wanted {
                 reporter.note(format_args!("port {wanted} is taken: using {port}"));
             }
@@ -69,14 +71,6 @@ fn next(starter: &Starter<'_>, wanted: u16, reporter: &mut Reporter) -> Result<u
     }
     let why = format!("none of the {TRIES} ports after it is free");
     Err(Error::new(Kind::Busy, "choose port", wanted, why))
-}
-
-/// Tells whether a living service was started for a port.
-fn given(starter: &Starter<'_>, document: &Document, port: u16) -> bool {
-    document.services().filter_map(|entry| entry.service().ok()).any(|service| {
-        service.record().field::<u16>("port").ok().flatten() == Some(port)
-            && judge(starter.host, starter.source, &service).is_alive()
-    })
 }
 
 /// Says who listens, and how that one is ended.
@@ -99,11 +93,12 @@ fn taken(starter: &Starter<'_>, port: u16, found: &[Socket]) -> Error {
 fn holders(starter: &Starter<'_>, found: &[Socket]) -> Result<Vec<Root>> {
     let mut reader = starter.source.reader(Wants { identity: true, ..Wants::default() });
     let mut roots = Vec::new();
-    for pid in starter.source.pids()? {
-        if sockets::holds(starter.source, pid, found)
-            && let Some(process) = reader.read(pid)?
-        {
-            let identity = process.identity(starter.host.place());
+    let inodes: Vec<u64> = found.iter().map(|socket| socket.inode).collect();
+    let holders = sockets::holders(starter.source, &starter.source.pids()?, &inodes)?;
+    for (pid, inodes) in holders.by_pid {
+        let Some(process) = reader.read(pid)? else { continue };
+        let identity = process.identity(starter.host.place());
+        if sockets::still_held(starter.host, starter.source, &identity, &inodes).is_some() {
             roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Named });
         }
     }

@@ -67,6 +67,17 @@ pub fn judge(host: &Host, source: &Source, service: &Service) -> Verdict {
     }
 }
 
+/// The ports that living services were given.
+pub fn given_ports(
+    document: &Document,
+    host: &Host,
+    source: &Source,
+) -> impl Iterator<Item = (Service, u16)> {
+    let services = document.services().filter_map(|entry| entry.service().ok());
+    let with_port = services.filter_map(|service| service.port().map(|port| (service, port)));
+    with_port.filter(|(service, _)| judge(host, source, service).is_alive())
+}
+
 /// Judges the process that owns a session.
 pub fn judge_session(host: &Host, source: &Source, session: &Session) -> Verdict {
     match session.owner() {

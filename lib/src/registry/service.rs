@@ -273,6 +273,11 @@ impl Service {
         self.record.get("metadata")
     }
 
+    /// The port that it was given.
+    pub fn port(&self) -> Option<u16> {
+        self.record.field("port").ok().flatten().filter(|port| *port > 0)
+    }
+
     /// How often it was restarted.
     pub fn restarts(&self) -> u64 {
         self.milliseconds("restarts").unwrap_or(0)

@@ -89,6 +89,10 @@ fn unix(table: &[u8]) -> Vec<Socket> {
 fn unix_line(line: &[u8]) -> Option<Socket> {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
+    /// `SS_CONNECTING` of linux/net.h.
+    const CONNECTING: u32 = 2;
+    /// `SS_CONNECTED`.
+    const CONNECTED: u32 = 3;
     let mut words = line.splitn(8, |byte| *byte == b' ').filter(|word| !word.is_empty());
     let mut word = || std::str::from_utf8(words.next()?).ok();
     let hex = |word: Option<&str>| u32::from_str_radix(word?, 16).ok();
@@ -105,12 +109,10 @@ fn unix_line(line: &[u8]) -> Option<Socket> {
         [b' ', path @ ..] => Local::Path(Text::from(path)),
         _ => return None,
     };
-    /// `SS_CONNECTED` and its neighbours of linux/net.h.
-    const CONNECTING: u32 = 2;
     let state = match state {
         _ if flags & LISTENS != 0 => State::Listen,
         CONNECTING => State::SynSent,
-        3 => State::Established,
+        CONNECTED => State::Established,
         _ => State::Unconnected,
     };
     Some(Socket {

@@ -40,8 +40,9 @@ enum Read {
 /// once more, in the tables of single threads, which can have one of their own.
 ///
 /// Cost: about ten microseconds a process, on two threads.
-pub fn holders(source: &Source, pids: &[Pid], inodes: &HashSet<u64>) -> Result<Holders> {
+pub fn holders(source: &Source, pids: &[Pid], inodes: &[u64]) -> Result<Holders> {
     let mut found = Holders::default();
+    let inodes: &HashSet<u64> = &inodes.iter().copied().collect();
     if inodes.is_empty() {
         return Ok(found);
     }
@@ -110,11 +111,11 @@ fn in_threads(
     held: &mut Vec<u64>,
 ) -> std::result::Result<(), Errno> {
     for thread in source.threads(pid).into_iter().filter(|thread| *thread != pid) {
-        match fds.links_of_thread(pid, thread, |link| {
+        let read = fds.links_of_thread(pid, thread, |link| {
             held.extend(socket_in(link).filter(|inode| inodes.contains(inode)));
-        }) {
-            Err(Errno::EACCES | Errno::EPERM) => return Err(Errno::EACCES),
-            _ => {}
+        });
+        if matches!(read, Err(Errno::EACCES | Errno::EPERM)) {
+            return Err(Errno::EACCES);
         }
     }
     Ok(())

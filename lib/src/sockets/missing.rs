@@ -143,21 +143,52 @@ pub fn missing(host: &Host, source: &Source, socket: &Socket, holders: &Holders,
 mod tests {
     use super::*;
 
+    fn publisher(words: &str) -> Option<Publisher> {
+        let line: Vec<u8> = words.split(' ').flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+        Publisher::of(&line)
+    }
+
     #[test]
     fn the_arguments_of_a_docker_proxy_say_what_it_publishes() {
-        let line = b"/usr/bin/docker-proxy\0-proto\0tcp\0-host-ip\x000.0.0.0\0-host-port\08001\0-container-ip\0172.17.0.2\0-container-port\080\0-use-listen-fd\0";
-        let found = Publisher::of(line).expect("one");
+        let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8001 -container-ip 172.17.0.2 \
+                    -container-port 80 -use-listen-fd";
+        let found = publisher(line).expect("one");
         assert_eq!((found.from, found.to), ((Protocol::Tcp, 8001), "172.17.0.2:80".parse().expect("an end")));
-        let udp = b"docker-proxy\0-proto=udp\0-host-port=53\0-container-ip=::1\0-container-port=5353\0";
-        let found = Publisher::of(udp).expect("one");
+        let line = "docker-proxy -proto=udp -host-port=53 -container-ip=::1 -container-port=5353";
+        let found = publisher(line).expect("one");
         assert_eq!((found.from, found.to), ((Protocol::Udp, 53), "[::1]:5353".parse().expect("an end")));
-        for line in [
-            &b"docker-proxy\0"[..],
-            b"cat\0docker-proxy\0-host-port\08001\0",
-            b"",
-            b"docker-proxy\0-host-port\0",
-        ] {
-            assert_eq!(Publisher::of(line), None, "{}", text::visible(line));
+        for line in ["docker-proxy", "cat docker-proxy -host-port 8001", "", "docker-proxy -host-port"] {
+            assert_eq!(publisher(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_holds_is_judged_by_what_could_be_read() {
+        let (host, source) = (Host::look().expect("a host"), Source::live().expect("/proc"));
+        let socket = |inode, state| Socket {
+            protocol: Protocol::Tcp,
+            local: super::super::Local::Port("127.0.0.1:8001".parse().expect("an end")),
+            peer: None,
+            state,
+            inode,
+            uid: Some(0),
+            dual_stack: None,
+            kind: None,
+            net_ns: None,
+        };
+        let judge = |socket: &Socket, denied: &[Pid], all: &[Pid]| {
+            let denied = denied.iter().map(|pid| (*pid, None)).collect();
+            missing(&host, &source, socket, &Holders { by_pid: Vec::new(), denied }, all).word()
+        };
+        let listens = socket(u64::MAX, State::Listen);
+        let whole = if host.place().pid_ns == 0xEFFF_FFFC { "kernel" } else { "other-namespace" };
+        assert_eq!(judge(&listens, &[], &[Pid::INIT]), whole);
+        assert_eq!(judge(&listens, &[Pid::this()], &[Pid::INIT]), "not-permitted");
+        assert_eq!(judge(&listens, &[], &[Pid::this()]), "not-permitted", "/proc hides the first process");
+        for (state, word) in
+            [(State::TimeWait, "time-wait"), (State::FinWait2, "closing"), (State::Established, "unaccepted")]
+        {
+            assert_eq!(judge(&socket(0, state), &[], &[Pid::INIT]), word);
         }
     }
 }

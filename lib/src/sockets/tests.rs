@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
@@ -83,7 +82,7 @@ fn a_listener_is_found_with_its_holder() {
     let source = Source::live().expect("/proc");
     assert!(holds(&source, Pid::this(), &found));
     assert!(!holds(&source, Pid::this(), &[]));
-    let inodes = HashSet::from([found[0].inode]);
+    let inodes = [found[0].inode];
     let seen = holders(&source, &[Pid::this()], &inodes).expect("readable");
     assert_eq!(seen.by_pid, [(Pid::this(), vec![found[0].inode])]);
     drop(socket);
@@ -104,7 +103,7 @@ fn what_one_thread_alone_holds_is_found() {
     let found = listeners(told.recv().expect("a port")).expect("readable");
     let source = Source::live().expect("/proc");
     assert!(!holds(&source, Pid::this(), &found), "the first table does not have it");
-    let seen = holders(&source, &[Pid::this()], &HashSet::from([found[0].inode])).expect("readable");
+    let seen = holders(&source, &[Pid::this()], &[found[0].inode]).expect("readable");
     assert_eq!(seen.by_pid, [(Pid::this(), vec![found[0].inode])]);
     drop(done);
     thread.join().expect("ended");

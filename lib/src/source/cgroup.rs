@@ -23,8 +23,8 @@ impl Source {
 
 /// Finds the container in the text of `/proc/PID/cgroup`: in the innermost folder that names one.
 pub fn container_of(cgroup: &str) -> Option<Container> {
-    let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.filter_map(|path| path.rsplit('/').enumerate().find_map(|(_, part)| named(path, part))).next()
+    let mut paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.find_map(|path| path.rsplit('/').find_map(|part| named(path, part)))
 }
 
 fn named(path: &str, part: &str) -> Option<Container> {

@@ -75,8 +75,8 @@ impl Fds<'_> {
         let done = self.walk(pid, name, |folder, name| {
             match sys::read_link(folder.as_fd(), name, &mut link) {
                 Ok(()) => each(&link),
-                // Closed meanwhile, or no file: . and ..
-                Err(Errno::ENOENT | Errno::EINVAL | Errno::ESRCH) => {}
+                // Closed meanwhile.
+                Err(Errno::ENOENT | Errno::ESRCH) => {}
                 Err(errno) => return Err(errno),
             }
             Ok(())

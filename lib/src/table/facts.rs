@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::cell::{Cell, Tone};
+use super::held;
 use crate::record::Record;
 use crate::status::State;
 use crate::text::{Text, parse_rfc3339, short_duration, short_size, visible};
@@ -219,6 +220,7 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
         Ok(ms) if name.ends_with("_ms") => short_duration(Duration::from_millis(ms)),
         Ok(bytes) if name.ends_with("_bytes") => short_size(bytes),
         _ if name == "evidence" => evidence(raw),
+        _ if name == "sockets" => held::in_words(raw).unwrap_or_else(|| in_words(raw)),
         _ => in_words(raw),
     };
     let tone = match (name, text.as_str()) {

@@ -11,6 +11,7 @@ mod cost;
 mod crowd;
 mod ending;
 mod look;
+mod ports;
 mod registry;
 mod report;
 mod start;
@@ -49,6 +50,9 @@ fn run(options: &Options) -> Result<(), String> {
             ending::tree(&tools, shape, count, &mut report)?;
         }
         ending::patience(&tools, &mut report)?;
+    }
+    if options.wants("ports") {
+        ports::holder(&tools, &mut report)?;
     }
     if options.wants("start") {
         start::all(&tools, &mut report)?;

@@ -140,6 +140,56 @@ pub(crate) const GUILTY: &[Field] = &[
 /// All words that advice may be.
 const ADVICE: &[&str] = &["nudge", "continue", "end-parent", "replace-init", "wait"];
 
+/// What `pports` adds to a process that holds sockets.
+pub(crate) const SOCKETS: &[Field] = &[
+    Field("sockets", Always, |v| {
+        v.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(is_socket))
+    }),
+    Field("tree_root", Always, is_near),
+    Field("container", IfKnown, is_word),
+    Field("engine", IfKnown, is_word),
+    Field("publishes", IfKnown, |v| is_address(&v["address"]) && is_port(&v["port"])),
+    Field("conflict", IfKnown, |v| v.as_array().is_some_and(|all| all.iter().all(is_conflict))),
+];
+
+/// What `pports --locks` adds to a process that has a file open.
+pub(crate) const OPEN_FILE: &[Field] = &[
+    Field("file", Always, is_text),
+    Field("tree_root", Always, is_near),
+    Field("container", IfKnown, is_word),
+    Field("engine", IfKnown, is_word),
+    Field("open_fds", IfKnown, |v| {
+        v.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_u64))
+    }),
+    Field("locks", IfKnown, |v| v.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(is_lock))),
+];
+
+/// A socket without a visible owner.
+pub(crate) const OWNERLESS: &[Field] = &[
+    Field("boot_id", Always, is_word),
+    Field("host", Always, is_word),
+    Field("protocol", Always, |v| v == "tcp" || v == "udp" || v == "unix"),
+    Field("address", IfKnown, is_address),
+    Field("port", IfKnown, is_port),
+    Field("path", IfKnown, is_text),
+    Field("abstract", IfKnown, is_text),
+    Field("peer_address", IfKnown, is_address),
+    Field("peer_port", IfKnown, is_port),
+    Field("state", Always, is_word),
+    Field("kind", IfKnown, is_word),
+    Field("dual_stack", IfKnown, |v| v == true),
+    Field("inode", IfKnown, Value::is_u64),
+    Field("uid", IfKnown, Value::is_u64),
+    Field("net_ns", IfKnown, Value::is_u64),
+    Field("owner", Always, |v| v.as_str().is_some_and(|word| OWNERS.contains(&word))),
+    Field("why", Always, is_word),
+    Field("conflict", IfKnown, |v| v.as_array().is_some_and(|all| all.iter().all(is_conflict))),
+];
+
+/// All words for the owner of a socket that nobody is seen to hold.
+const OWNERS: &[&str] =
+    &["not-permitted", "other-namespace", "kernel", "time-wait", "closing", "unaccepted", "docker-proxy"];
+
 /// What happened to a process that was to be ended.
 pub(crate) const OUTCOME: &[Field] = &[
     Field("outcome", Always, |v| v.as_str().is_some_and(|word| OUTCOMES.contains(&word))),
@@ -223,6 +273,45 @@ fn check(line: &str, kind: &str, tables: &[&[Field]]) -> Result<(), String> {
         Some(Field(name, ..)) => Err(format!("'{name}' is missing")),
         None => Ok(()),
     }
+}
+
+/// One of the sockets of a process.
+fn is_socket(value: &Value) -> bool {
+    let fields = value.as_object().into_iter().flatten();
+    let known = |name: &String, value: &Value| {
+        OWNERLESS.iter().any(|Field(known, _, is)| known == name && is(value))
+            && name != "owner"
+            && name != "why"
+    };
+    value["state"].is_string()
+        && value["protocol"].is_string()
+        && fields.into_iter().all(|(name, value)| known(name, value))
+}
+
+/// Another process, by identity.
+fn is_near(value: &Value) -> bool {
+    value["pid"].is_u64() && value["start_ticks"].is_u64()
+}
+
+fn is_address(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.parse::<std::net::IpAddr>().is_ok())
+}
+
+fn is_port(value: &Value) -> bool {
+    value.as_u64().is_some_and(|port| (1..=65535).contains(&port))
+}
+
+fn is_conflict(value: &Value) -> bool {
+    is_word(&value["kind"])
+        && is_port(&value["port"])
+        && is_word(&value["service"])
+        && is_word(&value["scope"])
+}
+
+fn is_lock(value: &Value) -> bool {
+    is_word(&value["kind"])
+        && (value["mode"] == "read" || value["mode"] == "write")
+        && value["start"].is_u64()
 }
 
 /// A text, or bytes that are none: `{"bytes":"<base64>"}`.

@@ -123,6 +123,19 @@ lock   no      -  -        \\e[2
 }
 
 #[test]
+fn sockets_are_shown_as_people_name_them() {
+    let held = r#"{"protocol":"tcp","address":"::","port":80,"state":"listen","inode":7,"uid":0}"#;
+    let client = r#"{"protocol":"tcp","address":"127.0.0.1","port":80,"peer_address":"::1","peer_port":9,"state":"time-wait"}"#;
+    let path = r#"{"protocol":"unix","path":{"bytes":"L3gb"},"state":"bound"}"#;
+    let name = r#"{"protocol":"unix","abstract":"x","state":"listen"}"#;
+    let line = format!(r#"{{"type":"other","v":1,"sockets":[{held},{client},{path},{name}]}}"#);
+    assert_eq!(
+        shown(Shape::Table, PLAIN, &[&line]),
+        "SOCKETS\ntcp [::]:80, tcp 127.0.0.1:80 > [::1]:9 (time wait), unix /x\\e, unix @x\n"
+    );
+}
+
+#[test]
 fn another_type_of_record_begins_another_table() {
     let (one, other) = (process(7, 0, "", "a"), r#"{"type":"summary","v":1,"count":3}"#);
     let text = shown(Shape::Table, PLAIN, &[&one, other]);

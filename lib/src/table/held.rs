@@ -1,0 +1,33 @@
+//! Sockets in a view: each as people name it.
+
+use serde_json::value::RawValue;
+
+use crate::record::Record;
+use crate::text::{Text, visible};
+
+/// The sockets of a record in a few words; none where they are something else.
+pub(super) fn in_words(raw: &RawValue) -> Option<String> {
+    let sockets: Vec<Record> = serde_json::from_str(raw.get()).ok()?;
+    let words: Option<Vec<String>> = sockets.iter().map(one).collect();
+    words.map(|words| words.join(", "))
+}
+
+fn one(socket: &Record) -> Option<String> {
+    let text = |name: &str| socket.field::<Text>(name).ok().flatten().map(|text| visible(text.bytes()));
+    let end = |address: &str, port: &str| {
+        let (address, port): (String, u16) = (socket.text(address)?, socket.field(port).ok()??);
+        let brackets = address.contains(':');
+        Some(if brackets { format!("[{address}]:{port}") } else { format!("{address}:{port}") })
+    };
+    let at =
+        end("address", "port").or_else(|| text("path")).or_else(|| Some(format!("@{}", text("abstract")?)));
+    let mut words = format!("{} {}", socket.text("protocol")?, at.unwrap_or_default());
+    if let Some(peer) = end("peer_address", "peer_port") {
+        words = format!("{words} > {peer}");
+    }
+    match socket.text("state").as_deref() {
+        None | Some("listen" | "bound" | "established") => {}
+        Some(state) => words = format!("{words} ({})", state.replace('-', " ")),
+    }
+    Some(words.trim_end().to_owned())
+}
