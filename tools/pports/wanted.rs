@@ -133,7 +133,8 @@ fn name(text: &str, query: &mut Query) -> Result<()> {
 }
 
 fn is_ports(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    text.starts_with(|first: char| first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// Reads a port or a range that includes both ends.
