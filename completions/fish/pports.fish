@@ -1,13 +1,13 @@
 complete -c pports -l first-free -d 'Write the first port of the range that nobody uses and no registered service was given' -r
 complete -c pports -l locks -d 'Report who has this file open, with the locks on it; repeatable' -r -F
 complete -c pports -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
-complete -c pports -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r
+complete -c pports -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u)'
 complete -c pports -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
 complete -c pports -l cwd -d 'Only processes whose working directory is this folder or below it; repeatable' -r -F
 complete -c pports -l project -d 'Only processes of this project: like --cwd, but the folder must exist; repeatable' -r -F
 complete -c pports -l env -d 'Only processes with this in their environment; repeatable' -r
-complete -c pports -l service -d 'Only processes of this registered service; repeatable' -r
-complete -c pports -l session -d 'Only processes of this registered session; repeatable' -r
+complete -c pports -l service -d 'Only processes of this registered service; repeatable' -r -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'
+complete -c pports -l session -d 'Only processes of this registered session; repeatable' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c pports -l min-age -d 'Pass over processes younger than this (30s is wise in cron)' -r
 complete -c pports -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c pports -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F

@@ -90,7 +90,7 @@ impl Wanted {
 
     /// Says which ports that nobody listens on are kept back by closed connections: a server that does not set
     /// `SO_REUSEADDR` cannot have them yet.
-    pub(super) fn note_kept_back(&self, found: &[&Socket], reporter: &Reporter) {
+    pub(super) fn note_kept_back(&self, found: &[&Socket], reporter: &mut Reporter) {
         let single = |(range, _): &(RangeInclusive<u16>, _)| range.start() == range.end();
         for (text, query) in &self.each {
             let silent = !query.any && query.ports.iter().any(single);
