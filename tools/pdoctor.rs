@@ -166,6 +166,7 @@ fn examine(scene: Scene, args: &Args, findings: &mut Findings, reporter: &mut Re
     if let Some(document) = services::examine(&search.scene, &args.registry, findings)? {
         search.scene.know_of(&document);
         processes::duplicates(&search.scene, &document, findings);
+        services::ports(&document, &args.registry, findings, reporter)?;
     }
     processes::examine(search, findings, reporter)
 }

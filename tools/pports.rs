@@ -13,6 +13,8 @@ mod look;
 mod saved;
 mod wanted;
 
+pub(crate) use conflicts::clashes;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

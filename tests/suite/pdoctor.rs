@@ -161,6 +161,34 @@ fn the_pid_file_of_a_dead_service_is_stale() {
     assert!(!Path::new(&path).exists());
 }
 
+// proves: W13 R04
+#[test]
+fn a_port_that_somebody_else_holds_or_that_two_were_given_is_a_conflict() {
+    let scene = Scene::new();
+    let stranger = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = stranger.local_addr().expect("an address").port();
+    let (first, second) = (scene.start(["idle"]), scene.start(["idle"]));
+    scene.tool("ptrack").args(["save", "one", &first.root().operand()]).run().ended(0);
+    assert!(of(&examine(&scene, &[]).ended(0).records(), "port-conflict").is_empty());
+    let text = std::fs::read_to_string(scene.registry()).expect("a registry");
+    std::fs::write(
+        scene.registry(),
+        text.replacen("\"identity\"", &format!("\"port\":{port},\"identity\""), 1),
+    )
+    .expect("written");
+    let held = one(&examine(&scene, &[]).ended(0), "port-conflict");
+    assert_eq!((&held["service"], &held["fix"]), (&"one".into(), &format!("pports {port}").into()));
+    assert!(held["why"].as_str().is_some_and(|why| why.contains(&std::process::id().to_string())), "{held}");
+    drop(stranger);
+    scene.tool("ptrack").args(["save", "two", &second.root().operand()]).run().ended(0);
+    let text = std::fs::read_to_string(scene.registry()).expect("a registry");
+    let at = text.find("\"two\"").expect("the entry");
+    let with_port = text[at..].replacen("\"identity\"", &format!("\"port\":{port},\"identity\""), 1);
+    std::fs::write(scene.registry(), text[..at].to_owned() + &with_port).expect("written");
+    let records = examine(&scene, &[]).ended(0).records();
+    assert_eq!(of(&records, "port-conflict").len(), 2, "each of both: {records:?}");
+}
+
 #[test]
 fn orphans_and_zombies_are_counted_and_named_to_their_own_finders() {
     arena::inside(|| {

@@ -9,7 +9,7 @@ use procherd::host;
 use procherd::registry::{self, Document, PidFile, Registry, Service, Verdict, quoted};
 
 use super::{Findings, On, Severity};
-use crate::frame::{RegistryArgs, Scene};
+use crate::frame::{RegistryArgs, Reporter, Scene};
 
 /// How long the lock may be held by somebody else before that is worth a word.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -113,4 +113,33 @@ fn overdue(service: Service, findings: &mut Findings) {
         let why = "it has outlived the time that it was given";
         findings.add("overdue", Severity::Warning, On::Service(service), why, Some("preap"));
     }
+}
+
+/// Finds ports that two services were given, or that somebody else holds.
+pub(super) fn ports(
+    document: &Document,
+    registry: &RegistryArgs,
+    findings: &mut Findings,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let clashes = crate::pports::clashes(document, registry, reporter)?;
+    if clashes.is_empty() {
+        findings.fine("port-conflict", "no port of a service is somebody else's");
+    }
+    for clash in clashes {
+        let port = clash.port;
+        let holder = clash.holder.map_or_else(String::new, |pid| format!(" (process {pid})"));
+        let (why, fix) = match clash.kind {
+            "named-twice" => {
+                (format!("another service was given port {port} as well"), "ptrack list".to_owned())
+            }
+            "held-by-leftover" => (
+                format!("what it has left behind still holds port {port}{holder}"),
+                format!("pports {port} | pkill-tree"),
+            ),
+            _ => (format!("somebody else holds port {port}{holder}"), format!("pports {port}")),
+        };
+        findings.add("port-conflict", Severity::Warning, On::Service(clash.service), why, Some(&fix));
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use procherd::error::Result;
 use procherd::host::Host;
-use procherd::id::Identity;
+use procherd::id::{Identity, Pid};
 use procherd::record::Record;
 use procherd::registry::{self, Document, Service, Verdict};
 use procherd::select;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::Args;
 use super::live::{self, Look};
 use super::look::{fault, sheet};
-use crate::frame::{Exit, Outcome, Output, Reporter, Scene, Search};
+use crate::frame::{Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search};
 
 /// A registered service that was given a port.
 struct Entry {
@@ -45,16 +45,13 @@ pub(super) fn report(args: &Args, reporter: &mut Reporter) -> Outcome {
     let entries = entries(&document)?;
     let mut output = Output::new(&args.output, Shape::Table);
     let mut count = 0;
-    for entry in entries.iter().filter(|entry| !entry.verdict.is_dead()) {
-        let others = entries.iter().filter(|other| other.port == entry.port && !other.verdict.is_dead());
-        if others.count() > 1 {
-            count += 1;
-            let mut line = Vec::new();
-            registry::write_service(&entry.service, &entry.verdict, &mut line);
-            let mut record = Record::parse(&line)?;
-            record.set("conflict", &[entry.conflict("named-twice")]);
-            output.record(|out| record.write_line(out))?;
-        }
+    for entry in named_twice(&entries) {
+        count += 1;
+        let mut line = Vec::new();
+        registry::write_service(&entry.service, &entry.verdict, &mut line);
+        let mut record = Record::parse(&line)?;
+        record.set("conflict", &[entry.conflict("named-twice")]);
+        output.record(|out| record.write_line(out))?;
     }
     if !entries.is_empty() {
         count += held(args, &entries, &mut output, reporter)?;
@@ -64,14 +61,63 @@ pub(super) fn report(args: &Args, reporter: &mut Reporter) -> Outcome {
     Ok(if args.expect.expect.is_none() && count > 0 { Exit::No } else { exit })
 }
 
-/// Reports who holds a port of a service that it does not belong to.
-fn held(args: &Args, entries: &[Entry], output: &mut Output, reporter: &mut Reporter) -> Result<usize> {
+/// A conflict, for who looks at everything: a service, and what is wrong with its port.
+pub(crate) struct Clash {
+    pub(crate) service: Service,
+    pub(crate) port: u16,
+    pub(crate) kind: &'static str,
+    /// Who holds the port; none where two services were given it.
+    pub(crate) holder: Option<Pid>,
+}
+
+/// Finds the conflicts of all registered services. What cannot be seen is none.
+pub(crate) fn clashes(
+    document: &Document,
+    registry: &RegistryArgs,
+    reporter: &mut Reporter,
+) -> Result<Vec<Clash>> {
+    let entries = entries(document)?;
+    let clash = |entry: &Entry, kind, holder| Clash {
+        service: entry.service.clone(),
+        port: entry.port,
+        kind,
+        holder,
+    };
+    let mut found: Vec<Clash> =
+        named_twice(&entries).map(|entry| clash(entry, "named-twice", None)).collect();
+    if entries.is_empty() {
+        return Ok(found);
+    }
+    let Look { scene, held, .. } = look(&entries, registry, reporter)?;
+    for (index, sockets) in held {
+        let of_port = by_port(&sockets);
+        for entry in entries.iter().filter(|entry| of_port.contains_key(&entry.port)) {
+            let holder = scene.table().get(index).pid;
+            found.extend(entry.judge(&scene, index).map(|wrong| clash(entry, wrong.kind, Some(holder))));
+        }
+    }
+    Ok(found)
+}
+
+/// The services that live and share their port with another one that lives.
+fn named_twice(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    let living = || entries.iter().filter(|entry| !entry.verdict.is_dead());
+    living().filter(move |entry| living().filter(|other| other.port == entry.port).count() > 1)
+}
+
+/// Looks who listens on the ports of services.
+fn look(entries: &[Entry], registry: &RegistryArgs, reporter: &mut Reporter) -> Result<Look> {
     let query = Query {
         protocols: vec![Protocol::Tcp],
         ports: entries.iter().map(|entry| (entry.port..=entry.port, None)).collect(),
         ..Query::default()
     };
-    let Look { scene, held, ownerless, .. } = live::look(&query, false, None, &args.registry, reporter)?;
+    live::look(&query, false, None, registry, reporter)
+}
+
+/// Reports who holds a port of a service that it does not belong to.
+fn held(args: &Args, entries: &[Entry], output: &mut Output, reporter: &mut Reporter) -> Result<usize> {
+    let Look { scene, held, ownerless, .. } = look(entries, &args.registry, reporter)?;
     let mut search = Search::new(scene, args.selection()?);
     let mut count = 0;
     for (index, sockets) in held {
