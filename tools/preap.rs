@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser};
+use procherd::cgroup;
 use procherd::error::Result;
 use procherd::evidence::Registered;
 use procherd::host::Host;
@@ -191,6 +192,13 @@ impl Reaper {
         }
         for (name, path) in &done.files {
             self.pid_file(name, path)?;
+        }
+        if !self.dry_run {
+            // Those that nobody lives in; also of starters that were killed before they had registered anything.
+            for name in done.services.iter().filter_map(|(service, _)| service.cgroup()) {
+                cgroup::remove(&name);
+            }
+            cgroup::sweep();
         }
         for service in &done.identified {
             self.counts.identified += 1;

@@ -29,6 +29,7 @@ use procherd::table::Shape;
 use procherd::terminate::Options;
 
 use self::course::{Readiness, Watched};
+use self::port::Chosen;
 use crate::frame::{self, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool};
 
 /// The tool as the suite knows it.
@@ -177,8 +178,9 @@ fn attempt(
         end(args, starter, &before, reporter)?;
     }
     match args.port.choose(starter, args.grace, reporter) {
-        Ok(None) => {}
-        Ok(Some(port)) => order.set_port(port)?,
+        Ok(Chosen::None) => {}
+        Ok(Chosen::Now(port)) => order.set_port(port)?,
+        Ok(Chosen::Later(wish)) => order.port_wish = Some(wish),
         Err(error) if error.kind() == Kind::Busy => {
             reporter.absent(&error);
             return Ok(Ok(Exit::No));
@@ -191,6 +193,11 @@ fn attempt(
     let mut probes: Vec<Probe> =
         args.course.ready.iter().map(|ready| Probe::before_start(ready, order)).collect();
     let started = starter.start(order)?;
+    if let (Some(wish), Ok(Some(port))) = (order.port_wish, started.service.record().field::<u16>("port"))
+        && port != wish.first
+    {
+        reporter.note(format_args!("port {} is taken: using {port}", wish.first));
+    }
     if let Some(ttl) = args.course.ttl {
         let options = Options { grace: args.grace, ..Options::default() };
         starter.leave_guard(order, &started, ttl, &options)?;

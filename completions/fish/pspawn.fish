@@ -14,6 +14,9 @@ complete -c pspawn -l require-file -d 'Start only if this file exists; repeatabl
 complete -c pspawn -l log -d 'Append its output to this file; without it, nobody hears what it says' -r -F
 complete -c pspawn -l log-size -d 'Set the log aside before the start when it has this size: 500k, 10M, 1G' -r
 complete -c pspawn -l log-keep -d 'How many logs that were set aside are kept' -r
+complete -c pspawn -l cgroup -d 'Start it in a cgroup of its own, where that is permitted: what it starts can then never get away' -r -f -a "auto\t''
+off\t''
+on\t''"
 complete -c pspawn -l pidfile -d 'Write its number to this file before it runs' -r -F
 complete -c pspawn -l project -d 'What belongs to the project in this folder, which must exist' -r
 complete -c pspawn -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'

@@ -12,7 +12,7 @@
 //! | words     | `error` `id` `text` `signal` `status` |
 //! | meaning   | `record` `tree` `select` `program` `evidence` |
 //! | form      | `stream` `table` |
-//! | system    | `sys` `host` `source` `handle` `sockets` |
+//! | system    | `sys` `host` `source` `handle` `sockets` `cgroup` |
 //! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
@@ -37,6 +37,7 @@ pub mod tree;
 pub mod stream;
 pub mod table;
 
+pub mod cgroup;
 pub mod handle;
 pub mod host;
 pub mod sockets;

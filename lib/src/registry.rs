@@ -54,7 +54,7 @@ pub use location::{REPOSITORY_NAME, locate};
 pub use observe::observe;
 pub use rebuild::{Rebuilt, rebuild};
 pub use scope::{Choice, Scope, quoted};
-pub use service::{Service, Status, check_name};
+pub use service::{Service, Status, cgroup_in, check_name};
 pub use session::{OWNER_MARK, Session, owner_mark};
 
 use folder::{Draft, Folder, Placed};

@@ -8,7 +8,7 @@
 //! | locks the registry, claims the name *for the child*   |                                                            |
 //! | writes the registry, gives the lock back              |                                                            |
 //! | writes the pid file                                   |                                                            |
-//! | says go, and the mark of the spawn (`PROCHERD_ID`)    | opens the log, becomes the command                         |
+//! | says go, the mark of the spawn, and the port          | opens the log, becomes the command                         |
 //! | reads the child's report up to its end                | the exec closes the report: nothing to say means it worked |
 //!
 //! Nobody forks while the lock is held. The child keeps its number and its inode over the exec, so what was registered is
@@ -33,18 +33,22 @@
 //! of a dead process, as above.
 
 mod child;
+mod enclose;
 mod environment;
 mod lifetime;
 mod log;
 mod order;
 mod pidfile;
+mod port;
 mod program;
 mod ready;
 mod wait;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -52,6 +56,7 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, rlim_t};
 use nix::unistd::pipe2;
 
+use crate::cgroup::Group;
 use crate::error::{Error, Kind, Result};
 use crate::evidence::Registered;
 use crate::handle::{self, Handle, Look};
@@ -68,7 +73,8 @@ use crate::text::{Text, visible};
 
 pub use environment::Environment;
 pub use log::Log;
-pub use order::{Order, Output};
+pub use order::{Enclosure, Order, Output};
+pub use port::Wish;
 pub use program::Cannot;
 pub use ready::{Probe, Ready};
 pub use wait::{Waited, Waiter};
@@ -84,6 +90,8 @@ pub enum Refusal {
     Different(Box<Holder>),
     /// The command cannot be run.
     Command(Cannot),
+    /// No port of those that will do is free.
+    Port(Error),
     /// Something else failed.
     Failed(Error),
 }
@@ -180,9 +188,10 @@ impl<'a> Starter<'a> {
         let program = program::find(order)?;
         let failed = |errno: Errno| Error::system("start service", &order.name, errno);
         sys::keep_dead_children();
-        let (gate, mut go) = pipe(failed)?;
-        let (mut report, tell) = pipe(failed)?;
-        let pid = match sys::fork().map_err(failed)? {
+        let (gate, go) = pipe(failed)?;
+        let (report, tell) = pipe(failed)?;
+        let (side, group) = enclose::fork(order)?;
+        let pid = match side {
             Side::Child => {
                 drop((go, report));
                 child::live(self, order, &program, gate, tell)
@@ -190,10 +199,28 @@ impl<'a> Starter<'a> {
             Side::Parent(pid) => pid,
         };
         drop((gate, tell));
+        let started = self.let_go(order, &program, pid, group.as_ref(), go, report);
+        if let (Err(_), Some(group)) = (&started, group) {
+            // Its only process has been reaped.
+            group.remove();
+        }
+        started
+    }
+
+    /// Claims the name for a child that waits, and lets it become the command.
+    fn let_go(
+        &self,
+        order: &Order,
+        program: &Path,
+        pid: Pid,
+        group: Option<&Group>,
+        mut go: File,
+        mut report: File,
+    ) -> std::result::Result<Started, Refusal> {
         let claimed = self.look_at_child(pid, &order.name).and_then(|process| {
             let identity = process.identity(self.host.place());
             let handle = hold(self.host, self.source, &identity)?;
-            let service = self.claim(order, &process)?;
+            let service = self.claim(order, &process, group)?;
             Ok((service, identity, handle))
         });
         let (service, identity, handle) = match claimed {
@@ -206,7 +233,7 @@ impl<'a> Starter<'a> {
             }
         };
         let started = Started { service, identity, handle };
-        let word = started.service.cookie().unwrap_or_default();
+        let word = child::Word::of(&started.service, order).to_string();
         let told = pidfile::write(order.pidfile.as_deref(), pid)
             .and_then(|()| go.write_all(word.as_bytes()).map_err(|_| killed_early(&order.name)));
         drop(go);
@@ -214,7 +241,7 @@ impl<'a> Starter<'a> {
         let heard = report.read_to_end(&mut said);
         let outcome = match (told, child::Failure::read(&said)) {
             (Err(error), _) => Err(Refusal::Failed(error)),
-            (Ok(()), Some(failure)) => Err(failure.refusal(order, &program)),
+            (Ok(()), Some(failure)) => Err(failure.refusal(order, program)),
             (Ok(()), None) => match heard {
                 Ok(_) => return Ok(started),
                 Err(error) => Err(Error::system("start service", &order.name, error).into()),
@@ -236,14 +263,22 @@ impl<'a> Starter<'a> {
             Ok(process) => process,
             Err(refusal) => return refusal,
         };
-        let service = match self.claim(order, &process) {
+        let inside = match enclose::enter(order) {
+            Ok(inside) => inside,
+            Err(error) => return error.into(),
+        };
+        let service = match self.claim(order, &process, inside.group()) {
             Ok(service) => service,
-            Err(refusal) => return refusal,
+            Err(refusal) => {
+                inside.leave();
+                return refusal;
+            }
         };
         let refusal = match pidfile::write(order.pidfile.as_deref(), process.pid) {
             Ok(()) => child::become_in_place(self, order, &program, &service).refusal(order, &program),
             Err(error) => error.into(),
         };
+        inside.leave();
         if let Err(error) = self.withdraw(order, &process.identity(self.host.place())) {
             return error.into();
         }
@@ -251,14 +286,29 @@ impl<'a> Starter<'a> {
     }
 
     /// Claims the name for a process within one transaction.
-    fn claim(&self, order: &Order, process: &Process) -> std::result::Result<Service, Refusal> {
+    fn claim(
+        &self,
+        order: &Order,
+        process: &Process,
+        group: Option<&Group>,
+    ) -> std::result::Result<Service, Refusal> {
         self.registry.change(|document| {
             match self.ask(document, order) {
                 Ok(_) => {}
                 Err(Refusal::Failed(error)) => return Err(error),
                 Err(refusal) => return Ok(Err(refusal)),
             }
-            let service = self.entry(document, order, Some(process))?;
+            let port = match self.choose_port(document, order) {
+                Err(error) if error.kind() == Kind::Busy => return Ok(Err(Refusal::Port(error))),
+                chosen => chosen?,
+            };
+            let mut service = self.entry(document, order, Some(process))?;
+            if let Some(port) = port {
+                service.set("port", &port);
+            }
+            if let Some(group) = group {
+                service.set_cgroup(group.name());
+            }
             document.insert(&service);
             Ok(Ok(service))
         })?
@@ -431,7 +481,7 @@ fn killed_early(name: &str) -> Error {
     Error::new(Kind::System, "start service", name, "its process was killed before it ran")
 }
 
-fn pipe(failed: impl Fn(Errno) -> Error) -> Result<(std::fs::File, std::fs::File)> {
+fn pipe(failed: impl Fn(Errno) -> Error) -> Result<(File, File)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
     Ok((read.into(), write.into()))
 }

@@ -6,8 +6,11 @@ mod child;
 mod folder;
 mod process;
 
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -18,7 +21,9 @@ pub use child::{
     Change, dead_child, is_ignored, keep_descriptor, next_change, take, wait_for, wait_for_signal,
 };
 pub use folder::{entry_names, read_entries, read_link};
-pub use process::{Side, close_from, close_on_exec_from, fork, keep_dead_children, leave, reset_signals};
+pub use process::{
+    Side, close_from, close_on_exec_from, fork, fork_into, keep_dead_children, leave, reset_signals,
+};
 
 /// The file system type of pidfs, `PID_FS_MAGIC` of linux/magic.h (Linux 6.9).
 const PID_FS_MAGIC: i64 = 0x5049_4446;
@@ -53,6 +58,25 @@ pub fn kill_number(pid: Pid, signal: i32) -> Result<(), Errno> {
 /// Tells whether a pidfd lives in pidfs, so that its inode names the process for ever within this boot.
 pub fn is_pidfs(pidfd: &OwnedFd) -> bool {
     nix::sys::statfs::fstatfs(pidfd).is_ok_and(|fs| fs.filesystem_type().0 == PID_FS_MAGIC)
+}
+
+/// Tells whether a descriptor is of the hierarchy of cgroups, version 2.
+pub fn is_cgroup2(fd: BorrowedFd<'_>) -> bool {
+    /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
+    const CGROUP2: i64 = 0x6367_7270;
+    nix::sys::statfs::fstatfs(fd).is_ok_and(|fs| fs.filesystem_type().0 == CGROUP2)
+}
+
+/// Reads a short extended attribute of a file (`getxattr(2)`). None where it has none of this name.
+pub fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let name = CString::new(name).ok()?;
+    let mut value = vec![0_u8; 64];
+    // SAFETY: both texts end with a zero, and the kernel writes at most the length of the buffer.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(usize::try_from(length).ok()?);
+    Some(value)
 }
 
 /// How the process of a descriptor ended (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15).

@@ -12,6 +12,7 @@ use crate::support::tool::Tool;
 use crate::support::wait::wait_dead;
 use crate::support::{Output, SOON, Scene, actor_program, wait_until};
 
+mod cgroups;
 mod course;
 mod faults;
 mod ports;

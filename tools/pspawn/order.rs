@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use procherd::error::{Error, Result};
 use procherd::registry::{Document, OWNER_MARK, Scope};
-use procherd::spawn::{self, Environment, Log, Order};
+use procherd::spawn::{self, Enclosure, Environment, Log, Order};
 
 use super::{Args, absolute};
 
@@ -41,9 +41,21 @@ pub(super) struct Surroundings {
     #[arg(long, value_name = "N", default_value_t = 5, requires = "log")]
     log_keep: u32,
 
+    /// Start it in a cgroup of its own, where that is permitted: what it starts can then never get away
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    cgroup: Cgroup,
+
     /// Write its number to this file before it runs
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Cgroup {
+    #[default]
+    Auto,
+    Off,
+    On,
 }
 
 /// Reads a size with a binary unit.
@@ -90,6 +102,12 @@ pub(super) fn of(args: &Args, document: &Document) -> Result<Order> {
         },
         pidfile: given.pidfile.as_ref().map(|path| absolute("--pidfile", path)).transpose()?,
         replace: args.replace,
+        cgroup: match given.cgroup {
+            Cgroup::Auto => Enclosure::Auto,
+            Cgroup::Off => Enclosure::Off,
+            Cgroup::On => Enclosure::On,
+        },
+        port_wish: None,
         notes: args
             .course
             .ttl

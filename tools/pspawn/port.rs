@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use procherd::error::{Error, Kind, Result};
-use procherd::registry::given_ports;
 use procherd::sockets::{self, Socket};
 use procherd::source::Wants;
-use procherd::spawn::Starter;
+use procherd::spawn::{Starter, Wish};
 use procherd::terminate::{Options, Root, Via};
 use procherd::text::visible;
 
@@ -34,43 +33,36 @@ enum Taken {
 }
 
 /// How many ports after the one that was asked for are looked at.
-const TRIES: u16 = 100;
+const MORE: u16 = 100;
+
+/// Which port a service gets.
+pub(super) enum Chosen {
+    /// None.
+    None,
+    /// This one.
+    Now(u16),
+    /// One that is chosen when the name is claimed.
+    Later(Wish),
+}
 
 impl Port {
-    /// Chooses the port. `Busy`: it is taken, and the error says by whom.
+    /// Looks at the port, and clears it where that was asked for. `Busy`: it is taken, and the error says by whom.
     pub(super) fn choose(
         &self,
         starter: &Starter<'_>,
         grace: Duration,
         reporter: &mut Reporter,
-    ) -> Result<Option<u16>> {
-        let Some(wanted) = self.number else { return Ok(None) };
+    ) -> Result<Chosen> {
+        let Some(wanted) = self.number else { return Ok(Chosen::None) };
         let found = sockets::listeners(wanted)?;
         match self.port_if_taken {
             _ if found.is_empty() && self.port_if_taken != Taken::Next => {}
             Taken::Fail => return Err(taken(starter, wanted, &found)),
             Taken::Clear => clear(starter, wanted, &found, grace, reporter)?,
-            Taken::Next => return next(starter, wanted, reporter).map(Some),
+            Taken::Next => return Ok(Chosen::Later(Wish { first: wanted, more: MORE })),
         }
-        Ok(Some(wanted))
+        Ok(Chosen::Now(wanted))
     }
-}
-
-/// The first port from the wanted one on where nobody listens, and that no living service was given.
-fn next(starter: &Starter<'_>, wanted: u16, reporter: &mut Reporter) -> Result<u16> {
-    let document = starter.registry.read()?;
-    let given: Vec<u16> =
-        given_ports(&document, starter.host, starter.source).map(|(_, port)| port).collect();
-    for port in wanted..=wanted.saturating_add(TRIES) {
-        if sockets::listeners(port)?.is_empty() && !given.contains(&port) {
-            if port != wanted {
-                reporter.note(format_args!("port {wanted} is taken: using {port}"));
-            }
-            return Ok(port);
-        }
-    }
-    let why = format!("none of the {TRIES} ports after it is free");
-    Err(Error::new(Kind::Busy, "choose port", wanted, why))
 }
 
 /// Says who listens, and how that one is ended.

@@ -30,6 +30,10 @@ pub(super) fn refusal(order: &Order, refusal: Refusal, reporter: &mut Reporter) 
             reporter.fault(&cannot.error);
             Ok(Exit::Command(if cannot.found { 126 } else { 127 }))
         }
+        Refusal::Port(error) => {
+            reporter.absent(&error);
+            Ok(Exit::No)
+        }
         Refusal::Failed(error) => Err(error),
     }
 }

@@ -17,7 +17,7 @@ pub const MONITOR: &str = "monitorRegistry";
 pub type File = (String, Vec<u8>);
 
 /// Fields of an entry that procherd adds, and that the forms of others do not have.
-pub(super) const OURS: [&str; 19] = [
+pub(super) const OURS: [&str; 21] = [
     "identity",
     "command",
     "cwd",
@@ -27,6 +27,8 @@ pub(super) const OURS: [&str; 19] = [
     "owner",
     "tree",
     "cookie",
+    "cgroup",
+    "cgroup_id",
     "restarts",
     "health",
     "beat",

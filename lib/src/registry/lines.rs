@@ -14,7 +14,7 @@ use crate::record::{Line, Record};
 use crate::text;
 
 /// Fields of an entry that have another name in a record, or are told by other fields.
-const TRANSLATED: [&str; 25] = [
+const TRANSLATED: [&str; 27] = [
     "pid",
     "script",
     "type",
@@ -33,6 +33,8 @@ const TRANSLATED: [&str; 25] = [
     "owner",
     "tree",
     "cookie",
+    "cgroup",
+    "cgroup_id",
     "log",
     "pidfile",
     "port",
@@ -46,7 +48,7 @@ const TRANSLATED: [&str; 25] = [
 type Promise = fn(&str) -> bool;
 
 /// Fields of an entry that a record shows as they are.
-const SHOWN: [(&str, Promise); 14] = [
+const SHOWN: [(&str, Promise); 16] = [
     ("command", is_list),
     ("cwd", is_text),
     ("pgid", is_number),
@@ -56,6 +58,8 @@ const SHOWN: [(&str, Promise); 14] = [
     ("tree", is_list),
     ("metadata", is_object),
     ("cookie", is_text),
+    ("cgroup", is_text),
+    ("cgroup_id", is_number),
     ("log", is_text),
     ("pidfile", is_text),
     ("port", is_number),
@@ -129,6 +133,9 @@ pub fn write_session(session: &Session, verdict: &Verdict, services: usize, out:
     line.field("session", &session.id).known("project", session.project().as_ref());
     if let Some(ms) = session.started_ms() {
         line.field("started_at", &text::rfc3339(ms).to_string());
+    }
+    if let Some(name) = session.cgroup() {
+        line.field("cgroup", &name.path).field("cgroup_id", &name.id);
     }
     line.field("services", &services).field("alive", verdict.word()).known("why", verdict.why());
     for (name, value) in session.record().fields() {

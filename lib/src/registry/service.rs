@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::scope::Scope;
+use crate::cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Pid, Source};
 use crate::record::Record;
@@ -13,7 +14,8 @@ use crate::text::Text;
 ///
 /// The fields of other programs keep their names and meanings: `pid`, `script`, `type`, `startTime`,
 /// `lastHealthCheck`, `status`, `metadata`, `projectPath`, `sessionId`. Those that procherd adds: `identity`,
-/// `command`, `cwd`, `pgid`, `sid`, `parent`, `owner`, `tree`, `cookie`, `restarts`, `health`, `beat`. All others are kept.
+/// `command`, `cwd`, `pgid`, `sid`, `parent`, `owner`, `tree`, `cookie`, `cgroup`, `cgroup_id`, `restarts`, `health`,
+/// `beat`. All others are kept.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The scope that it belongs to.
@@ -288,6 +290,16 @@ impl Service {
         self.record.text("cookie").filter(|cookie| !cookie.is_empty())
     }
 
+    /// The cgroup that was made for it.
+    pub fn cgroup(&self) -> Option<cgroup::Name> {
+        cgroup_in(&self.record)
+    }
+
+    /// Notes the cgroup that was made for it.
+    pub fn set_cgroup(&mut self, name: &cgroup::Name) {
+        set_cgroup(&mut self.record, name);
+    }
+
     /// The session that it belongs to, by its scope or by the field that says so beside another scope.
     pub fn session(&self) -> Option<String> {
         match &self.scope {
@@ -347,6 +359,18 @@ pub(super) fn milliseconds(record: &Record, field: &str) -> Option<u64> {
     let number = record.field::<f64>(field).ok()??;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
     (0.0..1e18).contains(&number).then_some(number as u64)
+}
+
+/// Writes `cgroup` and `cgroup_id`.
+pub(super) fn set_cgroup(record: &mut Record, name: &cgroup::Name) {
+    record.set("cgroup", &name.path);
+    record.set("cgroup_id", &name.id);
+}
+
+/// Reads which cgroup an entry, or the record of one, names.
+pub fn cgroup_in(record: &Record) -> Option<cgroup::Name> {
+    let id = record.field("cgroup_id").ok()??;
+    record.text("cgroup").map(|path| cgroup::Name { path, id })
 }
 
 /// Writes `pid`, `startTime` and `identity`.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::service::{identity_in, milliseconds, set_identity};
+use super::service::{cgroup_in, identity_in, milliseconds, set_cgroup, set_identity};
+use crate::cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Place, Source};
 use crate::record::Record;
@@ -90,6 +91,16 @@ impl Session {
     /// The folder of its project.
     pub fn project(&self) -> Option<String> {
         self.record.text("projectPath")
+    }
+
+    /// The cgroup that was made for it.
+    pub fn cgroup(&self) -> Option<cgroup::Name> {
+        cgroup_in(&self.record)
+    }
+
+    /// Notes the cgroup that was made for it.
+    pub fn set_cgroup(&mut self, name: &cgroup::Name) {
+        set_cgroup(&mut self.record, name);
     }
 
     /// When it was registered: wall-clock milliseconds since the epoch.

@@ -1,6 +1,7 @@
 //! The child's side: what happens between the fork and the exec.
 
 use std::ffi::{CString, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -77,6 +78,34 @@ impl Failure {
     }
 }
 
+/// The word to go: what the child cannot know before its name was claimed.
+pub(super) struct Word {
+    /// The mark of the spawn.
+    cookie: String,
+    /// The port, where it was chosen with the claim.
+    port: Option<String>,
+}
+
+impl Word {
+    /// The word for a service that has been claimed.
+    pub(super) fn of(service: &Service, order: &Order) -> Self {
+        let port = order.port_wish.and_then(|_| service.record().field::<u16>("port").ok().flatten());
+        Self { cookie: service.cookie().unwrap_or_default(), port: port.map(|port| port.to_string()) }
+    }
+
+    fn read(text: &str) -> Self {
+        let (cookie, port) = text.split_once(' ').map_or((text, None), |(cookie, port)| (cookie, Some(port)));
+        Self { cookie: cookie.to_owned(), port: port.map(str::to_owned) }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cookie)?;
+        self.port.iter().try_for_each(|port| write!(f, " {port}"))
+    }
+}
+
 /// Ends this process if anything in it panics: it must never run on as a second spawner.
 struct Alone;
 
@@ -101,7 +130,7 @@ pub(super) fn live(
     // before it has said go, or can say nothing any more.
     let asked = gate.read_to_string(&mut word).is_ok() && !word.is_empty();
     let failure = match prepared {
-        Ok(()) if asked => become_command(order, program, &word),
+        Ok(()) if asked => become_command(order, program, &Word::read(&word)),
         Ok(()) => Failure(Step::Prepare, Errno::ECANCELED),
         Err(failure) => failure,
     };
@@ -127,7 +156,7 @@ pub(super) fn become_in_place(
         Ok(()) => {
             sys::reset_signals();
             sys::close_on_exec_from(3);
-            become_command(order, program, &service.cookie().unwrap_or_default())
+            become_command(order, program, &Word::of(service, order))
         }
         Err(failure) => failure,
     }
@@ -179,7 +208,7 @@ fn limit(starter: &Starter<'_>) -> Result<(), Failure> {
 }
 
 /// Becomes the command. Returns only why that failed.
-fn become_command(order: &Order, program: &Path, word: &str) -> Failure {
+fn become_command(order: &Order, program: &Path, word: &Word) -> Failure {
     if let Output::Log(log) = &order.output {
         let opened = log.open().and_then(|file| {
             dup2_stdout(file.as_fd())?;
@@ -190,7 +219,7 @@ fn become_command(order: &Order, program: &Path, word: &str) -> Failure {
             return Failure(Step::Log, Errno::from_raw(error.raw_os_error().unwrap_or(0)));
         }
     }
-    let environment = order.environment.with_marks(&order.name, word);
+    let environment = order.environment.with_marks(&order.name, &word.cookie, word.port.as_deref());
     Failure(Step::Exec, exec(program, &order.command, environment))
 }
 

@@ -80,11 +80,18 @@ impl Environment {
         Ok(())
     }
 
-    /// All variables, and the marks of a spawn.
-    pub(super) fn with_marks(&self, service: &str, cookie: &str) -> Vec<(OsString, OsString)> {
+    /// All variables, the marks of a spawn, and the port that was chosen for it.
+    pub(super) fn with_marks(
+        &self,
+        service: &str,
+        cookie: &str,
+        port: Option<&str>,
+    ) -> Vec<(OsString, OsString)> {
         let marks = [("PROCHERD_ID", cookie), ("PROCHERD_SERVICE", service)];
-        let variables = self.0.iter().map(|(name, value)| (name.clone(), value.clone()));
-        variables.chain(marks.map(|(name, value)| (name.into(), value.into()))).collect()
+        let own = marks.into_iter().chain(port.map(|port| ("PORT", port)));
+        let others = self.0.iter().filter(|(name, _)| port.is_none() || *name != "PORT");
+        let variables = others.map(|(name, value)| (name.clone(), value.clone()));
+        variables.chain(own.map(|(name, value)| (name.into(), value.into()))).collect()
     }
 }
 
@@ -191,9 +198,21 @@ mod tests {
         for pair in ["PROCHERD_ID=x", "PROCHERD_SERVICE=x", "=x", "A"] {
             assert!(environment.set_pair(OsStr::new(pair)).is_err(), "{pair}");
         }
-        let all = environment.with_marks("api", "c-1-2");
+        environment.set(OsStr::new("PORT"), OsStr::new("1")).expect("a variable");
+        let moved = environment.with_marks("api", "c-1-2", Some("2"));
+        let ports: Vec<_> = moved.iter().filter(|(name, _)| name == "PORT").map(|(_, value)| value).collect();
+        assert_eq!(ports, ["2"]);
+        let all = environment.with_marks("api", "c-1-2", None);
         let all: Vec<_> = all.iter().map(|(name, value)| (name.to_str(), value.to_str())).collect();
         let pair = |name, value| (Some(name), Some(value));
-        assert_eq!(all, [pair("A", "2"), pair("PROCHERD_ID", "c-1-2"), pair("PROCHERD_SERVICE", "api")]);
+        assert_eq!(
+            all,
+            [
+                pair("A", "2"),
+                pair("PORT", "1"),
+                pair("PROCHERD_ID", "c-1-2"),
+                pair("PROCHERD_SERVICE", "api")
+            ]
+        );
     }
 }

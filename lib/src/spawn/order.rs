@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::log::Log;
+use super::port::Wish;
 use crate::error::Result;
 use crate::registry::Choice;
 
@@ -27,6 +28,10 @@ pub struct Order {
     pub pidfile: Option<PathBuf>,
     /// Whether another command line, or a process that runs, may be replaced.
     pub replace: bool,
+    /// Whether it gets a cgroup of its own.
+    pub cgroup: Enclosure,
+    /// The port that is chosen for it, where it is not settled yet.
+    pub port_wish: Option<Wish>,
     /// Fields to keep with the entry.
     pub notes: Vec<(&'static str, serde_json::Value)>,
 }
@@ -34,10 +39,23 @@ pub struct Order {
 impl Order {
     /// Gives the service a port: it is told so by `PORT` in its environment, and it is noted with its entry.
     pub fn set_port(&mut self, port: u16) -> Result<()> {
+        self.port_wish = None;
         self.notes.retain(|(name, _)| *name != "port");
         self.notes.push(("port", port.into()));
         self.environment.set(OsStr::new("PORT"), OsStr::new(&port.to_string()))
     }
+}
+
+/// Whether a service gets a cgroup of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enclosure {
+    /// It stays in that of the caller.
+    Off,
+    /// It gets one where that is permitted.
+    #[default]
+    Auto,
+    /// It gets one, or is not started.
+    On,
 }
 
 /// Where the output of a service goes.

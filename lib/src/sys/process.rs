@@ -1,6 +1,6 @@
 //! Making processes: fork, and what a child must do before it becomes another program.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::linux::fs::MetadataExt as _;
 
 use nix::errno::Errno;
@@ -22,16 +22,39 @@ pub enum Side {
 /// In the child of a process with several threads no lock may be taken and no memory be allocated: what the other threads
 /// held at that moment stays held for ever.
 pub fn fork() -> Result<Side, Errno> {
-    // The folder has two links of its own, and one for each thread.
-    let links = std::fs::metadata("/proc/self/task").map(|facts| facts.st_nlink());
-    if links.is_ok_and(|links| links > 3) {
-        return Err(Errno::EBUSY);
-    }
+    be_alone()?;
     // SAFETY: there is no other thread, so the child may go on with everything, memory allocation included.
     let pid = Errno::result(unsafe { libc::fork() })?;
+    Ok(side(pid.into()))
+}
+
+/// Forks likewise, and the child begins its life in the cgroup of a folder (`clone3(2)`, `CLONE_INTO_CGROUP`, Linux 5.7).
+///
+/// `ENODEV`: the cgroup was removed. `ENOSYS` or `EPERM`: this kernel or container does not offer it.
+pub fn fork_into(cgroup: BorrowedFd<'_>) -> Result<Side, Errno> {
+    const INTO_CGROUP: u64 = 1 << 33;
+    be_alone()?;
+    let mut arguments = [0_u64; 11];
+    arguments[0] = INTO_CGROUP;
+    arguments[4] = libc::SIGCHLD as u64;
+    arguments[10] = u64::try_from(cgroup.as_raw_fd()).unwrap_or(u64::MAX);
+    // SAFETY: without CLONE_VM and a stack this is a fork. There is no other thread, so nobody holds a lock of the C library
+    // that the child could need, and no handler is registered that it would have to run. The kernel reads the arguments,
+    // which outlive the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, arguments.as_ptr(), size_of_val(&arguments)) };
+    Ok(side(Errno::result(pid)?))
+}
+
+fn be_alone() -> Result<(), Errno> {
+    // The folder has two links of its own, and one for each thread.
+    let links = std::fs::metadata("/proc/self/task").map(|facts| facts.st_nlink());
+    if links.is_ok_and(|links| links > 3) { Err(Errno::EBUSY) } else { Ok(()) }
+}
+
+fn side(pid: i64) -> Side {
     match u32::try_from(pid).ok().and_then(Pid::new) {
-        Some(child) => Ok(Side::Parent(child)),
-        None => Ok(Side::Child),
+        Some(child) => Side::Parent(child),
+        None => Side::Child,
     }
 }
 
