@@ -14,7 +14,7 @@ use procherd::evidence::Registered;
 use procherd::host::Host;
 use procherd::id::{self, Identity};
 use procherd::record::Record;
-use procherd::registry::Known;
+use procherd::registry::{Known, cgroup_in};
 use procherd::signal::Signal;
 use procherd::source::Source;
 use procherd::table::Shape;
@@ -96,6 +96,10 @@ struct Args {
     /// Do not follow the marks of spawns (PROCHERD_ID)
     #[arg(long)]
     no_cookie: bool,
+
+    /// Do not follow cgroups that were made for services
+    #[arg(long)]
+    no_cgroup: bool,
 
     /// Touch processes of other users
     #[arg(long)]
@@ -216,6 +220,7 @@ impl Args {
             by_group: !self.no_group,
             by_session: !self.no_session,
             by_cookie: !self.no_cookie,
+            by_cgroup: !self.no_cgroup,
             all_users: self.all_users,
             leaves_first: self.leaves_first,
             settle: self.settle.unwrap_or(Duration::from_millis(if self.retries > 0 { 500 } else { 0 })),
@@ -261,12 +266,13 @@ impl Request {
             sid: number("sid"),
             pgid: number("pgid"),
             cookie: record.as_ref().and_then(|record| record.text("cookie")),
+            cgroup: record.as_ref().and_then(cgroup_in),
             via: Via::Named,
             identity: identity.clone(),
         });
         let Some(record) = record else { return Ok(()) };
         for identity in frame::tree_of(&record)?.1 {
-            self.roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree });
+            self.roots.push(Root::of(identity, Via::Tree));
         }
         self.records.push((identity, record));
         Ok(())

@@ -15,24 +15,17 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::{boot_ms, own_uid};
-use crate::id::Pid;
+use crate::id::{Cgroup, Pid};
 use crate::sys;
-
-/// Which cgroup is meant, within a boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// Its path below the hierarchy, as `/proc/PID/cgroup` shows it.
-    pub path: String,
-    /// The inode of its folder.
-    pub id: u64,
-}
 
 /// What a cgroup is made for: its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +120,7 @@ fn unescaped(text: &str) -> PathBuf {
 /// A cgroup that is held.
 #[derive(Debug)]
 pub struct Group {
-    name: Name,
+    name: Cgroup,
     folder: PathBuf,
     held: File,
 }
@@ -170,7 +163,7 @@ impl Group {
         loop {
             std::fs::DirBuilder::new().mode(0o755).create(&folder)?;
             match File::open(&folder).and_then(|held| Ok((held.metadata()?.ino(), held))) {
-                Ok((id, held)) => return Ok(Self { name: Name { path, id }, folder, held }),
+                Ok((id, held)) => return Ok(Self { name: Cgroup { path, id }, folder, held }),
                 // Somebody who sweeps took it for a leftover.
                 Err(error) if error.kind() == ErrorKind::NotFound && tries > 0 => tries -= 1,
                 Err(error) => return Err(error),
@@ -179,7 +172,7 @@ impl Group {
     }
 
     /// Holds the cgroup that is meant. None: it is gone, is another one by now, or cannot be reached from here.
-    pub fn open(name: &Name) -> Option<Self> {
+    pub fn open(name: &Cgroup) -> Option<Self> {
         // What others have made is not ours to end, whatever an entry says.
         let path = Path::new(&name.path);
         let ours = is_named(path, For::Service) || is_named(path, For::Session);
@@ -192,7 +185,7 @@ impl Group {
     }
 
     /// Which one it is.
-    pub fn name(&self) -> &Name {
+    pub fn name(&self) -> &Cgroup {
         &self.name
     }
 
@@ -206,40 +199,26 @@ impl Group {
         self.write("cgroup.procs", &pid.to_string())
     }
 
-    /// The numbers of all that are in it or below it. None: some cannot be seen from here.
-    pub fn members(&self) -> Option<Vec<Pid>> {
+    /// The numbers of all that are in it or below it, and whether these are all: not all can be seen from inside a pid
+    /// namespace. The dead that are not reaped have left it.
+    pub fn members(&self) -> (Vec<Pid>, bool) {
         let mut found = Vec::new();
-        self.collect(&self.held, 0, &mut found).then_some(found)
+        let whole = collect(&self.held, 0, &mut found);
+        (found, whole)
     }
 
-    /// Reads the members of one folder and those below. False where not all could be read.
-    fn collect(&self, folder: &File, depth: usize, found: &mut Vec<Pid>) -> bool {
-        /// No service nests cgroups like this.
-        const DEEPEST: usize = 32;
-        let mut whole = depth < DEEPEST;
-        match read_at(folder, "cgroup.procs") {
-            // Zero stands for a process of a pid namespace that we do not see into.
-            Ok(text) => {
-                for line in text.lines() {
-                    match line.parse().ok().and_then(Pid::new) {
-                        Some(pid) => found.push(pid),
-                        None => whole = false,
-                    }
-                }
+    /// Waits until somebody enters, leaves, freezes or thaws it, at most so long (`cgroup.events` tells by poll).
+    pub fn wait_for_change(&self, at_most: Duration) {
+        let events = openat(&self.held, "cgroup.events", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+        match events {
+            Ok(events) => {
+                // What has changed before counts as read.
+                let _ = nix::unistd::read(&events, &mut [0; 256]);
+                let _ = poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout);
             }
-            // Removed since its name was read: then nobody is in it.
-            Err(error) => return error.raw_os_error() == Some(Errno::ENODEV as i32),
+            Err(_) => drop(poll(&mut [], timeout)),
         }
-        let Ok(below) = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd())) else {
-            return false;
-        };
-        for entry in below.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            match File::open(entry.path()) {
-                Ok(child) => whole &= whole && self.collect(&child, depth + 1, found),
-                Err(error) => whole &= error.kind() == ErrorKind::NotFound,
-            }
-        }
-        whole
     }
 
     /// Tells whether a living process is in it or below it. None where that cannot be read: it was removed.
@@ -297,7 +276,7 @@ pub fn enter(path: &str) -> io::Result<()> {
 }
 
 /// Removes a cgroup that is known by name, if nobody lives in it. Tells whether it is gone, as far as can be seen.
-pub fn remove(name: &Name) -> bool {
+pub fn remove(name: &Cgroup) -> bool {
     Group::open(name).is_none_or(|group| group.remove())
 }
 
@@ -314,6 +293,36 @@ fn sweep_folder(folder: &Path, at_most: usize) -> usize {
         (is_named(path, For::Service) || is_named(path, For::Session)) && mine()
     });
     ours.take(at_most).filter(|path| remove_empty(path, 0)).count()
+}
+
+/// Reads the members of one folder and those below. False where not all could be read.
+fn collect(folder: &File, depth: usize, found: &mut Vec<Pid>) -> bool {
+    /// No service nests cgroups like this.
+    const DEEPEST: usize = 32;
+    let mut whole = depth < DEEPEST;
+    match read_at(folder, "cgroup.procs") {
+        // Zero stands for a process of a pid namespace that we do not see into.
+        Ok(text) => {
+            for line in text.lines() {
+                match line.parse().ok().and_then(Pid::new) {
+                    Some(pid) => found.push(pid),
+                    None => whole = false,
+                }
+            }
+        }
+        // Removed since its name was read: then nobody is in it.
+        Err(error) => return error.raw_os_error() == Some(Errno::ENODEV as i32),
+    }
+    let Ok(below) = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd())) else {
+        return false;
+    };
+    for entry in below.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        match File::open(entry.path()) {
+            Ok(child) => whole &= whole && collect(&child, depth + 1, found),
+            Err(error) => whole &= error.kind() == ErrorKind::NotFound,
+        }
+    }
+    whole
 }
 
 /// Removes a cgroup and those below it where nobody lives. The kernel refuses for any other.
@@ -383,7 +392,7 @@ mod tests {
     #[test]
     fn what_we_have_not_made_is_never_opened() {
         for path in ["/", "/init.scope", "/x/procherd-service-y/../z", "procherd-service-x"] {
-            assert!(Group::open(&Name { path: path.into(), id: 1 }).is_none(), "{path}");
+            assert!(Group::open(&Cgroup { path: path.into(), id: 1 }).is_none(), "{path}");
         }
     }
 }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::id::Identity;
+use crate::id::{Cgroup, Identity};
 use crate::record::Process;
 use crate::tree::{Index, Table};
 
@@ -125,6 +125,8 @@ impl Serialize for Evidence {
 /// What a registry knows of one process.
 #[derive(Clone, Debug)]
 pub struct Registration {
+    /// The cgroup that was made for it.
+    pub cgroup: Option<Cgroup>,
     /// The process.
     pub identity: Identity,
     /// The name of its service; none for the owner of a session.

@@ -206,6 +206,15 @@ pub enum Source {
     NumberAndInode,
 }
 
+/// Names a cgroup (version 2) within a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cgroup {
+    /// Its path below the hierarchy, as `/proc/PID/cgroup` shows it.
+    pub path: String,
+    /// The inode of its folder, which is never given out twice.
+    pub id: u64,
+}
+
 /// Names one process for ever, as far as its facts are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -444,10 +444,10 @@ impl<'a> Starter<'a> {
             sid: number("sid"),
             pgid: number("pgid"),
             cookie: service.cookie(),
+            cgroup: service.cgroup(),
             via: Via::Named,
         }];
-        let member = |identity| Root { identity, sid: None, pgid: None, cookie: None, via: Via::Tree };
-        roots.extend(service.tree().into_iter().map(member));
+        roots.extend(service.tree().into_iter().map(|identity| Root::of(identity, Via::Tree)));
         self.end_roots(&roots, options, observer)
     }
 

@@ -11,6 +11,7 @@
 //! 4. Deaths are seen through pidfds; the table is read again whenever something ended or was forked, and newcomers get
 //!    their signal too, within the grace of the set.
 //! 5. After the grace, all are stopped, and the table is read until a look that began with all stopped finds nobody new.
+//!    A cgroup that was made for a member is frozen, and killed as a whole, if nobody is in it who is to live.
 //!    Then all are killed, and the table is read until two looks find nobody.
 //! 6. Each outcome is told to the [`Observer`] as soon as it is known.
 //!
@@ -20,6 +21,7 @@
 //! carries other evidence: a session or group that a member leads, or the mark of its spawn. Before the signal goes out
 //! the counter of forks is read, and new processes are looked for when it has moved; what remains are microseconds.
 
+mod cgroup;
 mod engine;
 mod guard;
 mod marks;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use crate::evidence::Registered;
 use crate::host::Host;
-use crate::id::{self, Identity, Pid};
+use crate::id::{self, Cgroup, Identity, Pid};
 use crate::record::{Process, View};
 use crate::signal::Signal;
 use crate::source::Source;
@@ -50,8 +52,17 @@ pub struct Root {
     pub pgid: Option<u32>,
     /// The mark of its spawn (`PROCHERD_ID`), where it is known.
     pub cookie: Option<String>,
+    /// The cgroup that was made for it, where a record says so: it leads to what is left when the root is dead.
+    pub cgroup: Option<Cgroup>,
     /// Whether it was named by itself, or came along as a member of a saved tree.
     pub via: Via,
+}
+
+impl Root {
+    /// A process of which nothing more is known.
+    pub fn of(identity: Identity, via: Via) -> Self {
+        Self { identity, sid: None, pgid: None, cookie: None, cgroup: None, via }
+    }
 }
 
 /// Why a process belongs to the set.
@@ -67,6 +78,8 @@ pub enum Via {
     Group,
     /// It carries the mark of a member's spawn.
     Cookie,
+    /// It is in the cgroup that was made for a member.
+    Cgroup,
     /// The registry saved it as a member of the tree.
     Tree,
     /// It has taken the place of a member that was ended.
@@ -82,6 +95,7 @@ impl Via {
             Self::Session => "session",
             Self::Group => "group",
             Self::Cookie => "cookie",
+            Self::Cgroup => "cgroup",
             Self::Tree => "tree",
             Self::Respawn => "respawn",
         }
@@ -89,7 +103,8 @@ impl Via {
 
     /// The reason of a word.
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Named, Self::Descendant, Self::Session, Self::Group, Self::Cookie, Self::Tree, Self::Respawn]
+        use Via::{Cgroup, Cookie, Descendant, Group, Named, Respawn, Session, Tree};
+        [Named, Descendant, Session, Group, Cookie, Cgroup, Tree, Respawn]
             .into_iter()
             .find(|via| via.word() == word)
     }
@@ -171,6 +186,8 @@ pub struct Options {
     pub by_session: bool,
     /// Let marks of spawns lead to members.
     pub by_cookie: bool,
+    /// Let cgroups that were made for members lead to members, and be used to end them.
+    pub by_cgroup: bool,
     /// Touch other users' processes.
     pub all_users: bool,
     /// Ask children before their parents.
@@ -193,6 +210,7 @@ impl Default for Options {
             by_group: true,
             by_session: true,
             by_cookie: true,
+            by_cgroup: true,
             all_users: false,
             leaves_first: false,
             settle: Duration::ZERO,

@@ -2,6 +2,7 @@
 //!
 //! Nearly all of it plays in an arena: whatever a tool that kills may do wrong, it does it to nobody else.
 
+mod cgroups;
 mod courtesy;
 mod evidence;
 mod guards;

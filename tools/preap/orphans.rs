@@ -22,11 +22,9 @@ pub(super) fn end(
     finder.search.end(reporter);
     let scene = &finder.search.scene;
     let root = |process: &procherd::record::Process| Root {
-        identity: process.identity(scene.host().place()),
         sid: Some(process.sid),
         pgid: Some(process.pgid),
-        cookie: None,
-        via: Via::Named,
+        ..Root::of(process.identity(scene.host().place()), Via::Named)
     };
     let roots: Vec<Root> = found.iter().map(|(index, _)| root(scene.table().get(*index))).collect();
     reaper.end(&roots, &scene.registered, reporter)

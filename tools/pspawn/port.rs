@@ -91,7 +91,7 @@ fn holders(starter: &Starter<'_>, found: &[Socket]) -> Result<Vec<Root>> {
         let Some(process) = reader.read(pid)? else { continue };
         let identity = process.identity(starter.host.place());
         if sockets::still_held(starter.host, starter.source, &identity, &inodes).is_some() {
-            roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Named });
+            roots.push(Root::of(identity, Via::Named));
         }
     }
     Ok(roots)

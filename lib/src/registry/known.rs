@@ -9,7 +9,7 @@ use super::service::Service;
 use super::session::Session;
 use crate::evidence::{Registered, Registration};
 use crate::host::Host;
-use crate::id::Identity;
+use crate::id::{Cgroup, Identity};
 use crate::source::Source;
 
 /// A service that lives, for finders and enders: which processes are its own, and whose it is.
@@ -33,6 +33,8 @@ pub struct Living {
     pub parent: Option<Identity>,
     /// The processes below it when it was last looked at.
     pub tree: Vec<Identity>,
+    /// The cgroup that was made for it.
+    pub cgroup: Option<Cgroup>,
 }
 
 /// A service or session that has ended, or its owner has: what still carries its marks is left over.
@@ -101,6 +103,7 @@ impl Known {
                 cookie: service.cookie(),
                 parent: service.parent(),
                 tree: service.tree(),
+                cgroup: service.cgroup(),
             }),
             Verdict::Dead(_) => self.ended.push(Ended {
                 identity: service.identity().ok(),
@@ -165,6 +168,7 @@ impl Known {
             identity: living.identity.clone(),
             service: Some(living.name.clone()),
             scope: living.scope.word(),
+            cgroup: living.cgroup.clone(),
             project: living.project.clone(),
             session: living.session.clone(),
             owner_dead: match &living.session {
@@ -175,6 +179,7 @@ impl Known {
         });
         let owners = self.sessions.iter().map(|(id, owner)| Registration {
             identity: owner.clone(),
+            cgroup: None,
             service: None,
             scope: "session",
             project: None,

@@ -156,7 +156,7 @@ pub fn session_roots(document: &Document, host: &Host, source: &Source, id: &str
         |roots: &[Root], identity: &Identity| roots.iter().any(|root| root.identity.same_as(identity));
     for identity in carriers(host, source, id)? {
         if !is_owner(&identity) && !known(&roots, &identity) {
-            roots.push(Root { identity, sid: None, pgid: None, cookie: None, via: Via::Cookie });
+            roots.push(Root::of(identity, Via::Cookie));
         }
     }
     Ok(roots)
@@ -165,19 +165,14 @@ pub fn session_roots(document: &Document, host: &Host, source: &Source, id: &str
 /// The processes of a service: its own while it lives, else what was below it when it was last looked at.
 pub fn service_roots(host: &Host, source: &Source, service: &Service) -> Vec<Root> {
     let number = |field| service.record().field::<u32>(field).ok().flatten();
-    let tree = service.tree().into_iter().map(|identity| Root {
-        identity,
-        sid: None,
-        pgid: None,
-        cookie: None,
-        via: Via::Tree,
-    });
+    let tree = service.tree().into_iter().map(|identity| Root::of(identity, Via::Tree));
     match judge(host, source, service) {
         Verdict::Alive(identity) => std::iter::once(Root {
             identity,
             sid: number("sid"),
             pgid: number("pgid"),
             cookie: service.cookie(),
+            cgroup: service.cgroup(),
             via: Via::Named,
         })
         .chain(tree)

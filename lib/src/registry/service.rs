@@ -4,9 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::scope::Scope;
-use crate::cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::id::{Identity, Pid, Source};
+use crate::id::{Cgroup, Identity, Pid, Source};
 use crate::record::Record;
 use crate::text::Text;
 
@@ -291,12 +290,12 @@ impl Service {
     }
 
     /// The cgroup that was made for it.
-    pub fn cgroup(&self) -> Option<cgroup::Name> {
+    pub fn cgroup(&self) -> Option<Cgroup> {
         cgroup_in(&self.record)
     }
 
     /// Notes the cgroup that was made for it.
-    pub fn set_cgroup(&mut self, name: &cgroup::Name) {
+    pub fn set_cgroup(&mut self, name: &Cgroup) {
         set_cgroup(&mut self.record, name);
     }
 
@@ -362,15 +361,15 @@ pub(super) fn milliseconds(record: &Record, field: &str) -> Option<u64> {
 }
 
 /// Writes `cgroup` and `cgroup_id`.
-pub(super) fn set_cgroup(record: &mut Record, name: &cgroup::Name) {
+pub(super) fn set_cgroup(record: &mut Record, name: &Cgroup) {
     record.set("cgroup", &name.path);
     record.set("cgroup_id", &name.id);
 }
 
 /// Reads which cgroup an entry, or the record of one, names.
-pub fn cgroup_in(record: &Record) -> Option<cgroup::Name> {
+pub fn cgroup_in(record: &Record) -> Option<Cgroup> {
     let id = record.field("cgroup_id").ok()??;
-    record.text("cgroup").map(|path| cgroup::Name { path, id })
+    record.text("cgroup").map(|path| Cgroup { path, id })
 }
 
 /// Writes `pid`, `startTime` and `identity`.

@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::service::{cgroup_in, identity_in, milliseconds, set_cgroup, set_identity};
-use crate::cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::id::{Identity, Place, Source};
+use crate::id::{Cgroup, Identity, Place, Source};
 use crate::record::Record;
 
 /// The variable in the environment of its members that says who owns a session: see [`owner_mark`].
@@ -94,12 +93,12 @@ impl Session {
     }
 
     /// The cgroup that was made for it.
-    pub fn cgroup(&self) -> Option<cgroup::Name> {
+    pub fn cgroup(&self) -> Option<Cgroup> {
         cgroup_in(&self.record)
     }
 
     /// Notes the cgroup that was made for it.
-    pub fn set_cgroup(&mut self, name: &cgroup::Name) {
+    pub fn set_cgroup(&mut self, name: &Cgroup) {
         set_cgroup(&mut self.record, name);
     }
 

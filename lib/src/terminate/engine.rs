@@ -1,6 +1,7 @@
 //! The course of a run: look, ask, wait, force.
 
 mod deaths;
+mod enclosed;
 mod interrupt;
 mod settle;
 
@@ -84,7 +85,7 @@ pub fn run_below(
     let gone = || Error::new(Kind::System, "find this process", "/proc", "it is not there");
     let own = setting.source.reader(WANTS).read(Pid::this())?.ok_or_else(gone)?;
     let identity = own.identity(setting.host.place());
-    let root = Root { identity, sid: None, pgid: None, cookie: None, via: Via::Named };
+    let root = Root::of(identity, Via::Named);
     let options =
         Options { only: false, by_group: false, by_session: false, by_cookie: false, ..options.clone() };
     run_with(setting, &[root], &options, Some(spare), observer)
@@ -257,7 +258,7 @@ impl Engine<'_> {
         // Asking many takes its time: the last one has the whole grace, and looks take a small part of it here too.
         self.next_look = Instant::now() + self.look_cost * 3;
         self.wait_out_grace(self.bounded(Instant::now() + self.options.grace))?;
-        if self.living > 0 { self.force() } else { Ok(()) }
+        if self.living > 0 || self.set.enclosure_hides_somebody(&self.table) { self.force() } else { Ok(()) }
     }
 
     /// Sends the signal, once, in order; and lets stopped ones go on.
@@ -341,12 +342,15 @@ impl Engine<'_> {
         let deadline = self.bounded(Instant::now() + self.options.kill_wait);
         let mut clean = 0;
         while clean < 2 && Instant::now() < deadline {
+            self.freeze_cgroups(deadline);
             self.freeze(deadline)?;
+            self.kill_cgroups();
             let all: Vec<usize> =
                 (0..self.set.members.len()).filter(|member| self.is_living(*member)).collect();
             for member in all {
                 self.send(member, Signal::KILL);
             }
+            self.set.enclosures.thaw();
             while self.living > 0 && Instant::now() < deadline {
                 let left = deadline - Instant::now();
                 self.wait(left.min(LONGEST_NAP), Phase::Force, deadline);
@@ -388,9 +392,11 @@ impl Engine<'_> {
     /// of a fork, which no stop interrupts. One whose first thread is dead never shows that the others are stopped.
     fn any_running(&self) -> bool {
         let mut reader = self.setting.source.reader(Wants::default());
+        let frozen = self.set.enclosures.frozen();
         self.set.members.iter().any(|member| {
             let process = &member.target.process;
-            let unsettled = !member.ended && !member.told && !member.refused;
+            let unsettled =
+                !member.ended && !member.told && !member.refused && !frozen.contains(&process.pid);
             unsettled
                 && reader.read(process.pid).ok().flatten().is_some_and(|now| {
                     let settled = now.state.is_stopped() || now.state.is_dead();
@@ -455,6 +461,7 @@ impl Engine<'_> {
                 self.tell(member, Outcome::Survived, None);
             }
         }
+        self.set.enclosures.remove(self.living == 0 && self.summary.protected == 0);
         self.summary.unseen = self.living == 0 && self.set.is_still_used(&self.table);
         let out_of_time = self.end_by.is_some_and(|end| Instant::now() >= end);
         self.summary.timed_out = out_of_time && self.summary.survived > 0;

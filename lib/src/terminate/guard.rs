@@ -83,7 +83,7 @@ impl Guards {
         let process = table.get(index);
         let pid = process.pid.get();
         let named = matches!(via, Via::Named);
-        let by_mark = matches!(via, Via::Cookie);
+        let by_mark = matches!(via, Via::Cookie | Via::Cgroup);
         if pid == 1 {
             Some(Guard::Init)
         } else if process.kernel_thread {

@@ -11,10 +11,12 @@
 //! A mark (`PROCHERD_ID`) leads to other carriers only from the oldest living one, the root of the spawn: a worker of a
 //! service that is ended by itself does not take its service along.
 
+mod enclosed;
 mod roots;
 
 use std::collections::{HashMap, HashSet};
 
+use super::cgroup::Enclosures;
 use super::guard::{Guards, Spare};
 use super::marks::Marks;
 use super::numbers::{Age, Numbers, age};
@@ -75,6 +77,8 @@ pub(super) struct Set<'a> {
     marks: Marks<'a>,
     /// Who was held at the first look.
     holds: Holds,
+    /// The cgroups that were made for members.
+    pub(super) enclosures: Enclosures,
     /// Who is spared where the set is all that descends from this process: then nobody else is.
     pub(super) spare: Option<Spare<'a>>,
     /// How many descriptors may be held.
@@ -95,6 +99,7 @@ impl<'a> Set<'a> {
             cookies: HashSet::new(),
             marks: Marks::new(setting.source),
             holds: Holds::default(),
+            enclosures: Enclosures::default(),
             spare: None,
             budget,
         }
@@ -127,6 +132,7 @@ impl<'a> Set<'a> {
         self.claimed(table, &index, &mut work);
         // Descent is followed to its end before weaker reasons are, so that each member names its strongest one.
         let mut leaders = Vec::new();
+        let mut enclosed = self.enclosures.is_empty();
         loop {
             if let Some(at) = work.pop() {
                 if !std::mem::replace(&mut visited[at], true) {
@@ -135,6 +141,8 @@ impl<'a> Set<'a> {
                 }
             } else if let Some(at) = leaders.pop() {
                 self.lead(table, &index, at, &mut work);
+            } else if !std::mem::replace(&mut enclosed, true) {
+                self.enclosed(table, &mut work);
             } else if !self.options.by_cookie || !self.carriers(table, &mut work) {
                 break;
             }
@@ -282,9 +290,10 @@ impl<'a> Set<'a> {
             };
             table.processes().iter().any(uses)
         };
-        sessions
-            .chain(groups)
-            .any(|(number, claim)| dead(claim) && self.is_held(table, claim) == Some(true) && !shown(*number))
+        let by_number = sessions.chain(groups).any(|(number, claim)| {
+            dead(claim) && self.is_held(table, claim) == Some(true) && !shown(*number)
+        });
+        by_number || self.enclosure_hides_somebody(table)
     }
 
     /// Makes a process a member, unless it is one already, is dead, or a guard leaves it out of the set.
@@ -299,7 +308,7 @@ impl<'a> Set<'a> {
         if guard.is_none() && self.spare.is_none() && self.marks.of(table, at).keep {
             guard = Some(Guard::Kept);
         }
-        if guard.is_none() && matches!(via, Via::Session | Via::Group | Via::Cookie) {
+        if guard.is_none() && matches!(via, Via::Session | Via::Group | Via::Cookie | Via::Cgroup) {
             guard = self.guard_above(table, at);
         }
         let from = Some(from).filter(|from| *from != table.get(at).pid);
@@ -415,7 +424,8 @@ impl<'a> Set<'a> {
         let mut guarded = members.map(|member| &self.members[member].target);
         let nearest = guarded.find(|target| target.guard.is_some_and(|guard| !guard.spares_only_itself()))?;
         nearest.guard.filter(|guard| {
-            nearest.via == Via::Descendant && matches!(guard, Guard::Manager | Guard::Shim | Guard::Kept)
+            matches!(nearest.via, Via::Descendant | Via::Cgroup)
+                && matches!(guard, Guard::Manager | Guard::Shim | Guard::Kept)
         })
     }
 

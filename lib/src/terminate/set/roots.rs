@@ -77,6 +77,9 @@ impl Set<'_> {
         if let Some(member) = self.members.last_mut() {
             member.target.source = root.identity.source;
         }
+        if guard.is_none_or(Guard::spares_only_itself) {
+            self.claim_cgroup(root, self.setting.registered.of(table.get(index), table));
+        }
         let process = table.get(index);
         if self.options.whole_group && process.pgid != 0 {
             let claim = Claim { leader: process.pid, inode: None, start_ticks: 0 };
@@ -99,6 +102,7 @@ impl Set<'_> {
             return;
         }
         let pid = root.identity.pid;
+        self.claim_cgroup(root, None);
         let claim = Claim {
             leader: pid,
             inode: root.identity.inode,
