@@ -143,6 +143,22 @@ mod tests {
     }
 
     #[test]
+    fn what_shows_through_a_mount_survives_the_end_of_a_scene() {
+        inside(|| {
+            let others = Scene::new();
+            let file = others.home().join("file");
+            fs::write(&file, "theirs").expect("written");
+            let scene = Scene::new();
+            let place = scene.home().join("place");
+            fs::create_dir(&place).expect("made");
+            let mounted = Command::new("mount").arg("--bind").args([others.home(), &place]).status();
+            assert!(mounted.is_ok_and(|status| status.success()) && place.join("file").exists());
+            drop(scene);
+            assert!(!place.exists() && file.exists());
+        });
+    }
+
+    #[test]
     fn a_small_disk_gets_full() {
         inside(|| {
             let scene = Scene::new();

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,25 @@ impl Drop for Scene {
             left.is_empty()
         };
         waited(SOON, end_all);
+        unmount_below(self.home());
+    }
+}
+
+/// Unmounts what a test has mounted below a folder. The folder is about to be removed with all that is in it, and what
+/// shows through a mount belongs to others. Where that cannot be done nothing is removed: this process ends.
+fn unmount_below(folder: &Path) {
+    let mounted = || {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let places = table.lines().filter_map(|line| line.split(' ').nth(4).map(PathBuf::from));
+        places.filter(|place| place.starts_with(folder)).collect::<Vec<_>>()
+    };
+    for place in mounted().iter().rev() {
+        let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
+    }
+    if !mounted().is_empty() {
+        // Nothing better can be done with a closed standard error.
+        let _ = writeln!(std::io::stderr(), "cannot unmount {:?}: {} stays", mounted(), folder.display());
+        std::process::abort();
     }
 }
 
