@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use procherd::error::{Error, Kind, Result, words};
 use procherd::host::{Host, unix_ms};
 use procherd::registry::quoted;
-use procherd::session::{self, Ended, Plan};
+use procherd::session::{self, Ended, Isolation, Plan};
 use procherd::source::Source;
 use procherd::status::End;
 
@@ -64,12 +64,16 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     keep: Vec<String>,
 
+    /// Let the kernel hold it together: pidns, a pid namespace that dies with its first process, or cgroup
+    #[arg(long, value_name = "BY")]
+    isolate: Option<Isolate>,
+
     /// Write what happens as records to a file, or to a descriptor by its number
     #[arg(long, value_name = "FILE|FD", conflicts_with = "log")]
     events: Option<OsString>,
 
     /// Print what a script of the shell can evaluate to end, with itself, all that it has started
-    #[arg(long, conflicts_with_all = ["command", "events", "keep", "kill_wait", "log"])]
+    #[arg(long, conflicts_with_all = ["command", "events", "isolate", "keep", "kill_wait", "log"])]
     hook: bool,
 
     #[command(flatten)]
@@ -85,6 +89,12 @@ struct Args {
     /// Say failures only
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Isolate {
+    Pidns,
+    Cgroup,
 }
 
 const EXAMPLES: &str = "\
@@ -165,6 +175,10 @@ fn code(plan: &Plan, summary: &session::Summary, reporter: &mut Reporter) -> u8 
 fn plan(args: &Args, reporter: &mut Reporter) -> Result<(Plan, Option<Sink>)> {
     let id =
         args.id.clone().unwrap_or_else(|| format!("session-{}-{}", std::process::id(), unix_ms() / 1000));
+    if args.isolate == Some(Isolate::Pidns) && !args.keep.is_empty() {
+        let why = "nothing outlives a pid namespace, so nothing in it can be kept";
+        return Err(Error::new(Kind::Invalid, "read options", "--keep", why));
+    }
     let project = args.project.as_deref().map(project).transpose()?;
     let mut environment = vec![("PROCHERD_SESSION".to_owned(), id.clone())];
     environment.extend(args.export.iter().map(|name| (name.clone(), id.clone())));
@@ -186,6 +200,11 @@ fn plan(args: &Args, reporter: &mut Reporter) -> Result<(Plan, Option<Sink>)> {
         grace: args.grace,
         kill_wait: args.kill_wait,
         keep: args.keep.clone(),
+        isolate: match args.isolate {
+            None => Isolation::None,
+            Some(Isolate::Pidns) => Isolation::Pidns,
+            Some(Isolate::Cgroup) => Isolation::Cgroup,
+        },
         registry,
     };
     let events = match (&args.events, &args.log.log) {

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -239,6 +239,17 @@ impl Group {
     /// Kills all that is in it and below it, and whatever is forked meanwhile (Linux 5.14).
     pub fn kill(&self) -> io::Result<()> {
         self.write("cgroup.kill", "1")
+    }
+
+    /// Removes it as [`Self::remove`] does, when the kernel has taken the last dead process out of it: that can be a moment
+    /// after its death is known.
+    pub fn remove_soon(&self) -> bool {
+        const WITHIN: Duration = Duration::from_millis(50);
+        let until = Instant::now() + WITHIN;
+        while self.is_populated() == Some(true) && Instant::now() < until {
+            self.wait_for_change(Duration::from_millis(5));
+        }
+        self.remove()
     }
 
     /// Removes it, with empty ones below it, if nobody lives in it. Tells whether it is gone.

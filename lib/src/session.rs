@@ -40,7 +40,8 @@
 //!
 //! # Limits
 //!
-//! * Both killed before one of them is done: the session lives on. It is registered, so `preap` finds it.
+//! * Both killed before one of them is done: the session lives on. It is registered, so `preap` finds it; all of it with
+//!   [`Isolation::Cgroup`]. With [`Isolation::Pidns`] the kernel ends it.
 //! * A survivor that is stopped (SIGSTOP) ends nothing before it goes on.
 //! * What the command asks others to start is not its own: a daemon that was there before (docker, tmux, atd, systemd)
 //!   is the parent of what it starts. So is the init of a pid namespace that a member enters with setns(2).
@@ -53,6 +54,7 @@ mod family;
 mod guardian;
 mod keep;
 mod link;
+mod namespace;
 mod register;
 mod terminal;
 mod worker;
@@ -62,6 +64,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::cgroup::{For, Group};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::Pid;
@@ -89,8 +92,22 @@ pub struct Plan {
     pub kill_wait: Duration,
     /// Programs and registered services that are spared, with all below them.
     pub keep: Vec<String>,
+    /// What holds the session together beside its two halves.
+    pub isolate: Isolation,
     /// Where the session is registered; none: nowhere.
     pub registry: Option<Registry>,
+}
+
+/// What holds a session together beside its two halves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Nothing.
+    #[default]
+    None,
+    /// A pid namespace: see `namespace`. Nothing in it can be spared.
+    Pidns,
+    /// A cgroup, which the registry knows: whoever finds both halves dead finds the session by it.
+    Cgroup,
 }
 
 /// The variable that is taken out of the environment: were it inherited, it would spare the whole session.
@@ -176,18 +193,26 @@ pub trait Observer {
 struct Setting<'a> {
     host: &'a Host,
     source: &'a Source,
+    /// The cgroup of the session.
+    group: Option<&'a Group>,
 }
 
 /// Runs a command as a session, and ends all that it started.
 ///
 /// This process must have one thread only, and no children: those that it has would be ended with the session. `Refused`:
-/// a session of this id lives. Signals that this process did not ignore are blocked when this returns.
+/// a session of this id lives. `Denied` or `Unsupported`: it cannot be isolated here. Signals that this process did not
+/// ignore are blocked when this returns.
 pub fn run(plan: &Plan, host: &Host, source: &Source, observer: &mut dyn Observer) -> Result<Summary> {
     let failed = |what: &'static str| move |errno: Errno| Error::system(what, "", errno);
-    let setting = Setting { host, source };
+    let setting = Setting { host, source, group: None };
     let plan = &marked(plan, setting);
     let signals = guardian::Signals::hold().map_err(failed("block signals"))?;
     nix::sys::prctl::set_child_subreaper(true).map_err(failed("become subreaper"))?;
+    let group = match plan.isolate {
+        Isolation::Cgroup => Some(Group::make(For::Session, &plan.id, true)?),
+        _ => None,
+    };
+    let setting = Setting { group: group.as_ref(), ..setting };
     let (ours, theirs) = link::pair().map_err(failed("make socket"))?;
     let own = Pid::this();
     match sys::fork().map_err(failed("fork"))? {
@@ -197,7 +222,11 @@ pub fn run(plan: &Plan, host: &Host, source: &Source, observer: &mut dyn Observe
         }
         Side::Parent(worker) => {
             drop(theirs);
-            guardian::guard(plan, setting, observer, ours, signals, worker)
+            let summary = guardian::guard(plan, setting, observer, ours, signals, worker);
+            if let Some(group) = group {
+                group.remove_soon();
+            }
+            summary
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod ends;
 mod house;
+mod isolate;
 mod terminal;
 
 use std::fs::File;

@@ -1,5 +1,6 @@
 //! Sessions whose owner has ended.
 
+use procherd::cgroup;
 use procherd::error::Result;
 use procherd::record::Record;
 use procherd::registry::{self, Document, Known, Session, Verdict};
@@ -44,6 +45,9 @@ fn forget(reaper: &mut Reaper, document: &Document, session: &Session, verdict: 
         })?;
         if !gone {
             return Ok(());
+        }
+        if let Some(name) = session.cgroup() {
+            cgroup::remove(&name);
         }
     }
     reaper.counts.sessions += 1;

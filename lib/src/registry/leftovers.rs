@@ -8,7 +8,9 @@ use super::document::Document;
 use super::files::stale_pid_file;
 use super::judge::{Verdict, judge, judge_identity, judged};
 use super::service::Service;
+use super::session::Session;
 use super::{Registry, set_identity};
+use crate::cgroup::Group;
 use crate::error::Result;
 use crate::host::{Host, boot_ms, own_uid};
 use crate::id::{Identity, Pid, Source as IdSource};
@@ -138,8 +140,8 @@ pub fn forget_dead(registry: &Registry, host: &Host, source: &Source) -> Result<
     Ok(done)
 }
 
-/// What belongs to a session: its services that live, what was below those that do not, and everything that carries
-/// its mark in the environment. The owner is left out: it may go on.
+/// What belongs to a session: its services that live, what was below those that do not, everything that carries its mark
+/// in the environment, and all in the cgroup that was made for it. The owner is left out: it may go on.
 pub fn session_roots(document: &Document, host: &Host, source: &Source, id: &str) -> Result<Vec<Root>> {
     let owner = document.session(id)?.and_then(|session| session.owner().ok());
     let is_owner = |identity: &Identity| owner.as_ref().is_some_and(|owner| owner.same_as(identity));
@@ -154,9 +156,12 @@ pub fn session_roots(document: &Document, host: &Host, source: &Source, id: &str
     }
     let known =
         |roots: &[Root], identity: &Identity| roots.iter().any(|root| root.identity.same_as(identity));
-    for identity in carriers(host, source, id)? {
+    let group = document.session(id)?.and_then(|session| group_of(host, &session));
+    let inside = group.as_ref().map(|group| group.members().0).unwrap_or_default();
+    for (identity, via) in members(host, source, id, &inside)? {
         if !is_owner(&identity) && !known(&roots, &identity) {
-            roots.push(Root::of(identity, Via::Cookie));
+            let cgroup = group.as_ref().map(|group| group.name().clone()).filter(|_| via == Via::Cgroup);
+            roots.push(Root { cgroup, ..Root::of(identity, via) });
         }
     }
     Ok(roots)
@@ -184,8 +189,15 @@ pub fn service_roots(host: &Host, source: &Source, service: &Service) -> Vec<Roo
     }
 }
 
-/// The processes of this user that carry the mark of a session.
-fn carriers(host: &Host, source: &Source, id: &str) -> Result<Vec<Identity>> {
+/// The cgroup that was made for a session in this run of the kernel.
+fn group_of(host: &Host, session: &Session) -> Option<Group> {
+    let owner = session.owner().ok()?;
+    let name = session.cgroup().filter(|_| owner.boot == Some(host.place().boot))?;
+    Group::open(&name)
+}
+
+/// The processes of this user that carry the mark of a session, or are among those in its cgroup.
+fn members(host: &Host, source: &Source, id: &str, inside: &[Pid]) -> Result<Vec<(Identity, Via)>> {
     let wants = Wants { identity: true, uid: true, ..Wants::default() };
     let processes = snapshot::read_pids(source, &source.pids()?, wants)?;
     let own = |uid: Option<u32>| uid == Some(own_uid());
@@ -200,10 +212,13 @@ fn carriers(host: &Host, source: &Source, id: &str) -> Result<Vec<Identity>> {
             && !process.is_zombie()
             && !asking.contains(&process.pid.get())
     });
-    Ok(found
-        .filter(|process| source.environ(process.pid).is_ok_and(|environ| carries(&environ)))
-        .map(|process| process.identity(host.place()))
-        .collect())
+    let why = |process: &Process| {
+        if source.environ(process.pid).is_ok_and(|environ| carries(&environ)) {
+            return Some(Via::Cookie);
+        }
+        inside.contains(&process.pid).then_some(Via::Cgroup)
+    };
+    Ok(found.filter_map(|process| Some((process.identity(host.place()), why(process)?))).collect())
 }
 
 /// The numbers of this process and its ancestors.

@@ -38,6 +38,7 @@ pub(super) fn end_all(plan: &Plan, setting: Setting<'_>, family: &mut Family<'_>
         below(setting, &keep, family, plan.grace, Duration::ZERO);
     }
     family.asked = Some(Signal::KILL);
+    kill_group(&keep, setting, family);
     let deadline = Instant::now() + plan.kill_wait;
     loop {
         if kill_children(&keep, family, deadline.min(Instant::now() + STUCK)) {
@@ -49,6 +50,17 @@ pub(super) fn end_all(plan: &Plan, setting: Setting<'_>, family: &mut Family<'_>
         below(setting, &keep, family, Duration::ZERO, STUCK);
     }
     tell_left(setting, &keep, family)
+}
+
+/// Kills the cgroup of the session as a whole, where nobody in it is spared.
+fn kill_group(keep: &Keep<'_>, setting: Setting<'_>, family: &Family<'_>) {
+    let Some(group) = setting.group else { return };
+    let (members, whole) = group.members();
+    let spared = |pid: &Pid| family.facts(*pid).is_some_and(|process| keep.spares(&process));
+    if whole && !members.iter().any(spared) {
+        // Where the kernel cannot do it, they are killed one by one.
+        let _ = group.kill();
+    }
 }
 
 /// Kills our children until there are none but spared ones, or the time is up. Tells whether that is so.

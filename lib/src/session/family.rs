@@ -22,6 +22,8 @@ pub(super) struct Family<'a> {
     listens: bool,
     /// The command, once it is a child of this process.
     pub(super) command: Option<Pid>,
+    /// The first process of the namespace that the command is in: its end is the command's where that was not told.
+    pub(super) init: Option<Pid>,
     /// How the command ended.
     pub(super) ended: Option<End>,
     /// The children that were told of, and those that were children before anybody could be adopted.
@@ -50,6 +52,7 @@ impl<'a> Family<'a> {
             observer,
             listens,
             command: None,
+            init: None,
             ended: None,
             known: HashMap::new(),
             asked: None,
@@ -74,6 +77,10 @@ impl<'a> Family<'a> {
             let facts = if self.listens { sys::dead_child().and_then(|pid| self.facts(pid)) } else { None };
             match sys::next_change() {
                 Ok(Some((pid, Change::Ended(end)))) => {
+                    if self.init == Some(pid) {
+                        self.ended.get_or_insert(end);
+                        continue;
+                    }
                     if self.command == Some(pid) {
                         self.ended = Some(end);
                     }
@@ -90,6 +97,14 @@ impl<'a> Family<'a> {
                     return reaped;
                 }
             }
+        }
+    }
+
+    /// Notes how the command ended that is not a child of this process.
+    pub(super) fn command_has_ended(&mut self, end: End) {
+        self.ended = Some(end);
+        if let Some(process) = self.command.and_then(|pid| self.known.remove(&pid)) {
+            self.has_ended(&process, Some(end), self.asked);
         }
     }
 
@@ -110,7 +125,7 @@ impl<'a> Family<'a> {
             return;
         }
         for pid in self.children() {
-            let new = self.command != Some(pid) && !self.known.contains_key(&pid);
+            let new = self.command != Some(pid) && self.init != Some(pid) && !self.known.contains_key(&pid);
             if let Some(process) = if new { self.facts(pid) } else { None } {
                 self.tell(Happening::Adopted, &process, None, None, None);
                 self.known.insert(pid, process);

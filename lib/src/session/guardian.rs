@@ -12,8 +12,8 @@ use super::family::Family;
 use super::link::{Heard, Link, Word, is_ready, readable};
 use super::register::{self, Entry};
 use super::terminal::Terminal;
-use super::{Ended, Observer, Plan, Setting, Summary};
-use crate::error::Result;
+use super::{Ended, Isolation, Observer, Plan, Setting, Summary};
+use crate::error::{Error, Result};
 use crate::id::Pid;
 use crate::signal::Signal;
 use crate::source::Wants;
@@ -74,12 +74,18 @@ pub(super) fn guard(
         terminal: Terminal::open(),
         family: Family::new(setting, observer),
         command: None,
+        failed: None,
         ended: None,
         done: None,
         stops: false,
         dead: false,
     };
     let entry = guardian.let_go(plan);
+    if let Some(errno) = guardian.failed {
+        let _ = sys::wait_for(worker);
+        let what = if plan.isolate == Isolation::Pidns { "make pid namespace" } else { "prepare session" };
+        return Err(Error::system(what, "", errno));
+    }
     while guardian.done.is_none() && !guardian.dead {
         guardian.wait(true);
         guardian.take_signals();
@@ -89,7 +95,7 @@ pub(super) fn guard(
     match entry {
         Entry::Taken(error) => return Err(error),
         Entry::Made(registry, owner) => {
-            if let Err(error) = register::leave(registry, &plan.id, &owner, setting) {
+            if let Err(error) = register::leave(registry, plan, &owner, setting) {
                 guardian.family.fault(&error);
             }
         }
@@ -107,6 +113,8 @@ struct Guardian<'a> {
     terminal: Option<Terminal>,
     family: Family<'a>,
     command: Option<Pid>,
+    /// Why nothing was begun.
+    failed: Option<nix::errno::Errno>,
     ended: Option<Ended>,
     done: Option<usize>,
     /// The command has stopped, and so should we.
@@ -119,9 +127,12 @@ impl Guardian<'_> {
     /// Waits until the worker is ready, registers the session, and lets the command run. A session of the same id that
     /// lives is the one failure that keeps it from running.
     fn let_go<'p>(&mut self, plan: &'p Plan) -> Entry<'p> {
-        while self.command.is_none() && !self.dead {
+        while self.command.is_none() && !self.dead && self.failed.is_none() {
             self.wait(false);
             self.listen();
+        }
+        if self.failed.is_some() {
+            return Entry::None;
         }
         let entry = register::enter(plan, self.setting).unwrap_or_else(|error| {
             self.family.fault(&error);
@@ -150,6 +161,7 @@ impl Guardian<'_> {
                     break;
                 }
                 Heard::Word(Word::Ready(command)) => self.command = Some(command),
+                Heard::Word(Word::Failed(errno)) => self.failed = Some(errno),
                 Heard::Word(Word::NotRun(errno)) => self.ended = Some(Ended::NotRun(errno)),
                 Heard::Word(Word::Ended(end)) => {
                     self.ended.get_or_insert(Ended::Command(end));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{Plan, Setting};
+use super::{Isolation, Plan, Setting};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
 use crate::registry::Known;
@@ -15,6 +15,8 @@ pub(super) struct Keep<'a> {
     setting: Setting<'a>,
     names: &'a [String],
     services: Vec<Identity>,
+    /// Whether anybody may ask to be spared.
+    asked_for: bool,
     asked: RefCell<HashMap<(Pid, u64), bool>>,
 }
 
@@ -22,6 +24,8 @@ impl<'a> Keep<'a> {
     /// Learns from the registry which services the names mean. One that cannot be read knows none.
     pub(super) fn new(plan: &'a Plan, setting: Setting<'a>) -> Self {
         let mut services = Vec::new();
+        // Nobody outlives the first process of a pid namespace.
+        let asked_for = plan.isolate != Isolation::Pidns;
         if let Some(registry) = plan.registry.as_ref().filter(|_| !plan.keep.is_empty())
             && let Ok(document) = registry.read()
         {
@@ -29,7 +33,7 @@ impl<'a> Keep<'a> {
             let named = known.living.into_iter().filter(|living| plan.keep.contains(&living.name));
             services.extend(named.map(|living| living.identity));
         }
-        Self { setting, names: &plan.keep, services, asked: RefCell::default() }
+        Self { setting, names: &plan.keep, services, asked_for, asked: RefCell::default() }
     }
 
     /// Tells whether a process is spared: by name, as a service, or because it asks for it (`PROCHERD_KEEP=1`).
@@ -41,7 +45,7 @@ impl<'a> Keep<'a> {
             .or_insert_with(|| {
                 self.is_named(process)
                     || self.services.iter().any(|id| id.pid == process.pid && id.inode == process.inode)
-                    || self.asks(process.pid)
+                    || (self.asked_for && self.asks(process.pid))
             })
     }
 

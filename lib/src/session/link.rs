@@ -21,6 +21,8 @@ pub(super) enum Word {
     Go,
     /// Guardian: this is not to be; end what was made.
     Never,
+    /// Worker: nothing could be begun.
+    Failed(Errno),
     /// Worker: the command could not be run.
     NotRun(Errno),
     /// Worker: the command has been stopped.
@@ -78,6 +80,7 @@ impl Link {
             Word::EndTold => (9, 0),
             Word::Ended(End::Exited(code)) => (10, i64::from(code)),
             Word::Ended(End::Signalled(signal)) => (11, number(signal)),
+            Word::Failed(errno) => (13, i64::from(errno as i32)),
             Word::Done(left) => (12, i64::try_from(left).unwrap_or(i64::MAX)),
         };
         let mut bytes = [0; 16];
@@ -132,6 +135,7 @@ fn parse(bytes: [u8; 16]) -> Option<Word> {
         10 => Word::Ended(End::Exited(u8::try_from(value).ok()?)),
         11 => Word::Ended(End::Signalled(signal()?)),
         12 => Word::Done(usize::try_from(value).ok()?),
+        13 => Word::Failed(Errno::from_raw(i32::try_from(value).ok()?)),
         _ => return None,
     })
 }
@@ -148,6 +152,7 @@ mod tests {
             Word::Ready(pid),
             Word::Go,
             Word::Never,
+            Word::Failed(Errno::EPERM),
             Word::NotRun(Errno::ENOENT),
             Word::Stopped,
             Word::Resumed,

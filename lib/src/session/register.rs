@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::{Plan, Setting};
+use super::{Isolation, Plan, Setting};
 use crate::error::{Error, Kind, Result};
 use crate::host::unix_ms;
 use crate::id::{Identity, Pid};
-use crate::registry::{Document, Registry, Scope, Session, judge, judge_session, quoted};
+use crate::registry::{Document, Registry, Scope, Service, Session, judge, judge_session, quoted};
 use crate::source::Wants;
 
 /// How long the lock is waited for.
@@ -40,29 +40,43 @@ pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Entry<'a
             let why = format_args!("a session of this id lives{owner}").to_string();
             return Ok(Entry::Taken(Error::new(Kind::Refused, "start session", quoted(&plan.id), why)));
         }
-        document.insert_session(&Session::new(&plan.id, &owner, unix_ms(), plan.project.as_deref()));
+        let mut session = Session::new(&plan.id, &owner, unix_ms(), plan.project.as_deref());
+        if let Some(group) = setting.group {
+            session.set_cgroup(group.name());
+        }
+        document.insert_session(&session);
         Ok(Entry::Made(registry, owner.clone()))
     })
 }
 
 /// Takes the session out of the registry, and its services that have ended.
-pub(super) fn leave(registry: &Registry, id: &str, owner: &Identity, setting: Setting<'_>) -> Result<()> {
+pub(super) fn leave(registry: &Registry, plan: &Plan, owner: &Identity, setting: Setting<'_>) -> Result<()> {
+    let id = plan.id.as_str();
     registry.clone().lock_timeout(PATIENCE).change(|document| {
         let ours = matches!(document.session(id), Ok(Some(session)) if session.owner().is_ok_and(|known| known.same_as(owner)));
         if ours {
             document.remove_session(id);
-            remove_services(document, id, setting);
+            remove_services(document, plan, setting);
         }
         Ok(())
     })
 }
 
-fn remove_services(document: &mut Document, id: &str, setting: Setting<'_>) {
+fn remove_services(document: &mut Document, plan: &Plan, setting: Setting<'_>) {
+    let id = plan.id.as_str();
+    // What was registered inside the namespace of the session has ended with it.
+    let place = setting.host.place();
+    let was_inside = |service: &Service| {
+        plan.isolate == Isolation::Pidns
+            && service
+                .identity()
+                .is_ok_and(|id| id.boot == Some(place.boot) && id.pid_ns != Some(place.pid_ns))
+    };
     document.remove_all(|entry| {
         let scope = matches!(&entry.scope, Scope::Session(known) if known == id);
         entry.service().is_ok_and(|service| {
             (scope || service.session().as_deref() == Some(id))
-                && judge(setting.host, setting.source, &service).is_dead()
+                && (was_inside(&service) || judge(setting.host, setting.source, &service).is_dead())
         })
     });
 }

@@ -26,6 +26,11 @@ impl Terminal {
         Some(Self { file, modes, was_ours })
     }
 
+    /// Tells whether the group of this process has the foreground.
+    pub(super) fn is_ours(&self) -> bool {
+        self.was_ours
+    }
+
     /// The process group in the foreground, where it is another one than ours.
     pub(super) fn holder(&self) -> Option<Pid> {
         tcgetpgrp(&self.file).ok().filter(|group| *group != getpgrp())

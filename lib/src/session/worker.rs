@@ -17,8 +17,8 @@ use nix::unistd::{getppid, pipe2, setsid};
 use super::ending::end_all;
 use super::family::Family;
 use super::link::{Heard, Link, Word, is_ready, readable};
-use super::{Observer, Plan, Setting, register};
-use crate::error::Error;
+use super::namespace::{self, Namespace};
+use super::{Isolation, Observer, Plan, Setting, register};
 use crate::id::{Identity, Pid};
 use crate::signal::Signal;
 use crate::source::Wants;
@@ -45,15 +45,27 @@ pub(super) fn work(
     guardian: Pid,
 ) -> ! {
     let mut family = Family::new(setting, observer);
-    match begin(plan, setting, link, guardian) {
+    let mut link = Some(link);
+    let begun = begin(plan, setting, &mut link, guardian);
+    let Some(link) = link else { sys::leave(0) };
+    match begun {
         Ok(begun) => {
             family.command = Some(begun.command);
-            begun.link.say(Word::Ready(begun.command));
-            let worker =
-                Worker { plan, setting, family, begun, guardian_stops: false, stopped: false, ends: None };
+            family.init = begun.namespace.as_ref().map(|namespace| namespace.init);
+            link.say(Word::Ready(begun.command));
+            let worker = Worker {
+                plan,
+                setting,
+                family,
+                link,
+                begun,
+                guardian_stops: false,
+                stopped: false,
+                ends: None,
+            };
             worker.live();
         }
-        Err(errno) => family.fault(&Error::system("prepare session", "", errno)),
+        Err(errno) => link.say(Word::Failed(errno)),
     }
     sys::leave(0)
 }
@@ -62,6 +74,7 @@ struct Worker<'a> {
     plan: &'a Plan,
     setting: Setting<'a>,
     family: Family<'a>,
+    link: Link,
     begun: Begun,
     /// The guardian was told that the command has stopped, and has not said that it goes on.
     guardian_stops: bool,
@@ -72,10 +85,11 @@ struct Worker<'a> {
 
 /// What the worker has in hand once everything is in place.
 struct Begun {
-    link: Link,
     guardian: Guardian,
     signals: SignalFd,
     command: Pid,
+    /// The pid namespace that it is in.
+    namespace: Option<Namespace>,
     /// Closed without a word, or written to, the command is let go or not.
     go: Option<File>,
     /// Says why the command could not be run; ends when it runs.
@@ -91,7 +105,7 @@ struct Guardian {
 }
 
 /// Gets everything in place.
-fn begin(plan: &Plan, setting: Setting<'_>, link: Link, guardian: Pid) -> nix::Result<Begun> {
+fn begin(plan: &Plan, setting: Setting<'_>, link: &mut Option<Link>, guardian: Pid) -> nix::Result<Begun> {
     nix::sys::prctl::set_child_subreaper(true)?;
     let wants = Wants { identity: true, ..Wants::default() };
     let facts = setting.source.reader(wants).read(guardian).ok().flatten();
@@ -106,17 +120,26 @@ fn begin(plan: &Plan, setting: Setting<'_>, link: Link, guardian: Pid) -> nix::R
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     let (wait, go) = pipe2(OFlag::O_CLOEXEC)?;
     let (report, tell) = pipe2(OFlag::O_CLOEXEC)?;
-    let Side::Parent(command) = sys::fork()? else {
-        drop((link, go, report));
-        become_command(plan, wait, tell)
+    let (go, report, namespace, command) = if plan.isolate == Isolation::Pidns {
+        let ((held, go, report), made) =
+            namespace::start(plan, setting, (link.take(), go, report), wait, tell);
+        *link = held;
+        let (namespace, command) = made?;
+        (go, report, Some(namespace), command)
+    } else {
+        let Side::Parent(command) = fork(setting)? else {
+            drop((link.take(), go, report));
+            become_command(plan, wait, tell)
+        };
+        drop((wait, tell));
+        (go, report, None, command)
     };
-    drop((wait, tell));
     // The command stays in the job of the shell; what is sent to that job, or by the terminal, must not reach the worker.
     // In another session it is no parent that could continue a stopped job either: the kernel judges the job by the
     // guardian's parent, as if the command were run by itself. It leads no group, so this cannot fail.
     setsid()?;
     let _ = nix::sys::prctl::set_name(NAME);
-    Ok(Begun { link, guardian, signals, command, go: Some(go.into()), report: Some(report.into()) })
+    Ok(Begun { guardian, signals, command, namespace, go: Some(go.into()), report: Some(report.into()) })
 }
 
 impl Worker<'_> {
@@ -139,15 +162,18 @@ impl Worker<'_> {
         let left = end_all(self.plan, self.setting, &mut self.family);
         self.say_ended();
         self.look_at_guardian();
-        self.begun.link.say(Word::Done(left));
+        self.link.say(Word::Done(left));
         if self.begun.guardian.dead {
             self.leave_registry();
+            if let Some(group) = self.setting.group {
+                group.remove_soon();
+            }
         }
     }
 
     fn say_ended(&mut self) {
         if let Some(end) = self.family.ended {
-            self.begun.link.say(Word::Ended(end));
+            self.link.say(Word::Ended(end));
         }
     }
 
@@ -161,8 +187,9 @@ impl Worker<'_> {
         let timeout = at_most.map_or(PollTimeout::NONE, |time| {
             PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
         });
-        let mut fds = vec![readable(self.begun.signals.as_fd()), readable(self.begun.link.as_fd())];
+        let mut fds = vec![readable(self.begun.signals.as_fd()), readable(self.link.as_fd())];
         fds.extend(self.begun.guardian.pidfd.as_ref().map(|pidfd| readable(pidfd.as_fd())));
+        fds.extend(self.begun.namespace.as_ref().map(|namespace| readable(namespace.as_fd())));
         fds.extend(self.begun.report.as_ref().map(|report| readable(report.as_fd())));
         // An interrupted wait is a short one: everything is looked at anyway.
         let _ = poll(&mut fds, timeout);
@@ -176,7 +203,7 @@ impl Worker<'_> {
 
     fn listen(&mut self) {
         loop {
-            match self.begun.link.hear() {
+            match self.link.hear() {
                 Heard::Silence => return,
                 Heard::Nobody => {
                     self.begun.guardian.dead = true;
@@ -213,7 +240,9 @@ impl Worker<'_> {
 
     /// Signals the command: our own child, and not reaped, so the number is its own.
     fn pass(&self, signal: Signal) {
-        if self.family.ended.is_none() {
+        if let Some(namespace) = &self.begun.namespace {
+            namespace.pass(signal);
+        } else if self.family.ended.is_none() {
             let _ = sys::kill_number(self.begun.command, signal.number());
         }
     }
@@ -226,7 +255,7 @@ impl Worker<'_> {
         }
         let mut bytes = [0; 4];
         match report.read_exact(&mut bytes) {
-            Ok(()) => self.begun.link.say(Word::NotRun(Errno::from_raw(i32::from_ne_bytes(bytes)))),
+            Ok(()) => self.link.say(Word::NotRun(Errno::from_raw(i32::from_ne_bytes(bytes)))),
             Err(_) => self.family.has_started(self.begun.command),
         }
         self.begun.report = None;
@@ -235,16 +264,18 @@ impl Worker<'_> {
     fn look_at_children(&mut self) {
         while self.begun.signals.read_signal().is_ok_and(|info| info.is_some()) {}
         self.family.notice_adopted();
-        match self.family.reap().command {
+        let told = self.begun.namespace.as_ref().and_then(Namespace::change);
+        match self.family.reap().command.or(told) {
+            Some(Change::Ended(end)) => self.family.command_has_ended(end),
             Some(Change::Stopped(_)) => {
                 (self.stopped, self.guardian_stops) = (true, true);
-                self.begun.link.say(Word::Stopped);
+                self.link.say(Word::Stopped);
             }
             Some(Change::Continued) => {
                 self.stopped = false;
-                self.begun.link.say(Word::Continued);
+                self.link.say(Word::Continued);
             }
-            _ => {}
+            None => {}
         }
         if self.guardian_stops && !self.stopped {
             self.nudge();
@@ -266,14 +297,31 @@ impl Worker<'_> {
         let (Some(registry), Some(owner)) = (&self.plan.registry, &self.begun.guardian.identity) else {
             return;
         };
-        if let Err(error) = register::leave(registry, &self.plan.id, owner, self.setting) {
+        if let Err(error) = register::leave(registry, self.plan, owner, self.setting) {
             self.family.fault(&error);
         }
     }
 }
 
+/// Forks; the child begins its life in the cgroup of the session, where it has one.
+fn fork(setting: Setting<'_>) -> nix::Result<Side> {
+    let Some(group) = setting.group else { return sys::fork() };
+    match sys::fork_into(group.folder()) {
+        Err(Errno::ENODEV) => Err(Errno::ENODEV),
+        Err(_) => {
+            let side = sys::fork()?;
+            if let Side::Parent(pid) = side {
+                // It waits for its word, so nothing of it is left outside.
+                group.add(pid).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+            }
+            Ok(side)
+        }
+        forked => forked,
+    }
+}
+
 /// Waits for the word, and becomes the command. The reader of `tell` learns why it could not.
-fn become_command(plan: &Plan, wait: OwnedFd, tell: OwnedFd) -> ! {
+pub(super) fn become_command(plan: &Plan, wait: OwnedFd, tell: OwnedFd) -> ! {
     if File::from(wait).read_exact(&mut [0]).is_err() {
         sys::leave(NEVER);
     }

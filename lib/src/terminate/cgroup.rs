@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 use crate::cgroup::Group;
 use crate::id::{Cgroup, Pid};
 
-/// How long the kernel may take to take the last dead process out of its cgroup.
-const EMPTY_WITHIN: Duration = Duration::from_millis(50);
-
 /// The cgroups that lead to members.
 #[derive(Default)]
 pub(super) struct Enclosures {
@@ -108,12 +105,12 @@ impl Enclosures {
 
     /// Removes those in which nobody lives any more.
     pub(super) fn remove(&self, nobody_left: bool) {
-        let until = Instant::now() + EMPTY_WITHIN;
         for known in &self.all {
-            while nobody_left && known.group.is_populated() == Some(true) && Instant::now() < until {
-                known.group.wait_for_change(Duration::from_millis(5));
-            }
-            known.group.remove();
+            if nobody_left {
+                known.group.remove_soon()
+            } else {
+                known.group.remove()
+            };
         }
     }
 }
