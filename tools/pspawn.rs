@@ -198,10 +198,8 @@ fn attempt(
     {
         reporter.note(format_args!("port {} is taken: using {port}", wish.first));
     }
-    if let Some(ttl) = args.course.ttl {
-        let options = Options { grace: args.grace, ..Options::default() };
-        starter.leave_guard(order, &started, ttl, &options)?;
-    }
+    let options = Options { grace: args.grace, ..Options::default() };
+    starter.leave_guard(order, &started, args.course.ttl, &options)?;
     if let Some(waiter) = waiter {
         let watched = Watched { starter, order, waiter, grace: args.grace };
         if let Some(limit) = args.course.timeout {

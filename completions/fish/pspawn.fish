@@ -12,7 +12,7 @@ complete -c pspawn -l env -d 'Set a variable of its environment; repeatable' -r
 complete -c pspawn -l env-file -d 'Set the variables of a file with NAME=VALUE lines; repeatable, and --env wins' -r -F
 complete -c pspawn -l require-file -d 'Start only if this file exists; repeatable' -r -F
 complete -c pspawn -l log -d 'Append its output to this file; without it, nobody hears what it says' -r -F
-complete -c pspawn -l log-size -d 'Set the log aside before the start when it has this size: 500k, 10M, 1G' -r
+complete -c pspawn -l log-size -d 'Set the log aside when it has this size, also while the service runs: 500k, 10M, 1G' -r
 complete -c pspawn -l log-keep -d 'How many logs that were set aside are kept' -r
 complete -c pspawn -l cgroup -d 'Start it in a cgroup of its own, where that is permitted: what it starts can then never get away' -r -f -a "auto\t''
 off\t''

@@ -33,7 +33,7 @@ pub(super) struct Surroundings {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 
-    /// Set the log aside before the start when it has this size: 500k, 10M, 1G
+    /// Set the log aside when it has this size, also while the service runs: 500k, 10M, 1G
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = size, requires = "log")]
     log_size: u64,
 

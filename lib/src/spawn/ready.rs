@@ -198,7 +198,12 @@ const MOST_LOG: u64 = 16 << 20;
 fn written(log: &Path, before: Option<Stamp>, pattern: &Regex) -> bool {
     let Ok(mut file) = File::open(log) else { return false };
     let same = |facts: &Metadata| before.filter(|before| before.file == Stamp::from(facts).file);
-    let from = file.metadata().ok().as_ref().and_then(same).map_or(0, |before| before.size);
+    let facts = file.metadata().ok();
+    let before = facts.as_ref().and_then(same);
+    // A log that has become shorter was cut: all that is left was written since, or is told once more.
+    let from = before
+        .filter(|before| facts.is_some_and(|now| now.len() >= before.size))
+        .map_or(0, |before| before.size);
     let mut text = Vec::new();
     let read = file.seek(SeekFrom::Start(from)).and_then(|_| (&file).take(MOST_LOG).read_to_end(&mut text));
     read.is_ok()

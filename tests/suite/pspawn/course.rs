@@ -86,6 +86,71 @@ fn a_helper_that_ends_by_itself_is_forgotten_at_once() {
     assert!(entry(&scene, "helper").is_null());
 }
 
+/// A script that writes so many numbered lines, and then waits.
+fn writes(lines: u32) -> Vec<String> {
+    let count = format!("i=0; while [ $i -lt {lines} ]; do echo line $i; i=$((i+1)); done; echo end >&2; ");
+    shell(&format!("{count} exec sleep 60"))
+}
+
+/// All that was logged, from the oldest file on.
+fn logged(log: &str) -> String {
+    let numbered = (1..100).rev().map(|number| format!("{log}.{number}"));
+    numbered.chain([log.to_owned()]).filter_map(|name| fs::read_to_string(name).ok()).collect()
+}
+
+#[test]
+fn a_log_is_set_aside_while_its_service_writes_and_no_line_is_lost() {
+    let scene = Scene::new();
+    let log = at(&scene, "log");
+    let options = ["--log", &log, "--log-size", "16k", "--log-keep", "90"];
+    let id = runs(&spawn(&scene, "api", &options, writes(40_000)).run().ended(0).record());
+    let size = || fs::metadata(&log).map_or(0, |facts| facts.len());
+    wait_until(SOON, "all is written and set aside", || logged(&log).ends_with("end\n") && size() < 16 << 10);
+    let all = (0..40_000).map(|number| format!("line {number}\n")).collect::<Vec<_>>().concat();
+    assert!(fs::metadata(format!("{log}.1")).is_ok());
+    assert_eq!(logged(&log).len(), all.len() + 4);
+    assert_eq!(logged(&log), all + "end\n");
+    // The guard is the only other process, and ends with the service.
+    assert_eq!(scene.carriers().len(), 2);
+    id.signal(Signal::SIGKILL);
+    wait_until(SOON, "the guard has gone", || scene.carriers().is_empty());
+}
+
+#[test]
+fn where_nothing_can_be_cut_off_a_log_is_emptied() {
+    crate::support::arena::inside(|| {
+        let scene = Scene::new();
+        let disk = scene.home().join("disk");
+        crate::support::arena::small_disk(&disk, 4096);
+        let (log, go) = (disk.join("log").display().to_string(), at(&scene, "go"));
+        let script = format!(
+            "head -c 50000 /dev/zero; while [ ! -e {go} ]; do sleep 0.01; done; echo more; exec sleep 60"
+        );
+        let options = ["--log", &log, "--log-size", "16k", "--log-keep", "2"];
+        spawn(&scene, "api", &options, shell(&script)).run().ended(0);
+        let size = |name: &str| fs::metadata(name).map_or(0, |facts| facts.len());
+        wait_until(SOON, "it is set aside", || size(&format!("{log}.1")) == 50_000 && size(&log) == 0);
+        fs::write(&go, "").expect("written");
+        wait_until(SOON, "it goes on at the beginning", || {
+            fs::read_to_string(&log).is_ok_and(|text| text == "more\n")
+        });
+    });
+}
+
+#[test]
+fn a_guard_that_is_killed_leaves_its_service_alone() {
+    let scene = Scene::new();
+    let (log, go) = (at(&scene, "log"), at(&scene, "go"));
+    let script = format!("while [ ! -e {go} ]; do sleep 0.01; done; echo more; exec sleep 60");
+    let id = runs(&spawn(&scene, "api", &["--log", &log], shell(&script)).run().ended(0).record());
+    let guard = scene.carriers().into_iter().find(|other| *other != id && other.ppid() != Some(id.pid));
+    guard.expect("a guard").signal(Signal::SIGKILL);
+    wait_until(SOON, "the guard is dead", || guard.is_some_and(|guard| !guard.alive()));
+    fs::write(&go, "").expect("written");
+    wait_until(SOON, "it has written", || fs::read_to_string(&log).is_ok_and(|text| text == "more\n"));
+    assert!(id.alive());
+}
+
 #[test]
 fn a_guard_holds_nothing_of_the_caller() {
     let scene = Scene::new();
