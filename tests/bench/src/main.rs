@@ -14,6 +14,7 @@ mod look;
 mod ports;
 mod registry;
 mod report;
+mod spawn;
 mod start;
 mod tools;
 
@@ -56,6 +57,9 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if options.wants("start") {
         start::all(&tools, &mut report)?;
+    }
+    if options.wants("spawn") {
+        spawn::all(&tools, &mut report)?;
     }
     if options.wants("registry") {
         registry::all(&tools, &mut report)?;

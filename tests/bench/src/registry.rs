@@ -138,10 +138,11 @@ fn write(path: &Path, entries: usize) -> Result<(), String> {
 }
 
 /// A folder of our own, removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn make(path: &Path) -> Result<Self, String> {
+    /// Makes one beside a path, with the number of this process in its name.
+    pub(crate) fn make(path: &Path) -> Result<Self, String> {
         let path = path.with_extension(std::process::id().to_string());
         // What an interrupted run has left.
         let _ = std::fs::remove_dir_all(&path);

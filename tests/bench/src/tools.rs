@@ -15,9 +15,9 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const PARTS: [&str; 5] = ["look", "end", "ports", "start", "registry"];
+    const PARTS: [&str; 6] = ["look", "end", "ports", "start", "spawn", "registry"];
 
-    /// Reads `[--tools DIR] [look] [end] [ports] [start] [registry]`.
+    /// Reads `[--tools DIR] [look] [end] [ports] [start] [spawn] [registry]`.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut folder, mut parts) = (None, Vec::new());
         while let Some(word) = words.next() {
