@@ -199,6 +199,9 @@ struct Setting<'a> {
 
 /// Runs a command as a session, and ends all that it started.
 ///
+/// The session ends with its command, on request, and with the parent of this process, unless this process was made
+/// independent of it (nohup, setsid, in the background of a script).
+///
 /// This process must have one thread only, and no children: those that it has would be ended with the session. `Refused`:
 /// a session of this id lives. `Denied` or `Unsupported`: it cannot be isolated here. Signals that this process did not
 /// ignore are blocked when this returns.

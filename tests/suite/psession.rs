@@ -1,5 +1,6 @@
 //! `psession`: nothing that a command started survives it, whichever half is killed; and nobody notices it otherwise.
 
+mod caller;
 mod ends;
 mod house;
 mod isolate;

@@ -6,6 +6,7 @@ use nix::libc::{SI_KERNEL, signalfd_siginfo};
 use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal as Known};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{getppid, getsid};
 
 use super::ending::end_all;
 use super::family::Family;
@@ -71,6 +72,7 @@ pub(super) fn guard(
         worker,
         // Our own child, and not reaped: the number is its own.
         pidfd: sys::pidfd_open(worker).ok(),
+        caller: caller(),
         terminal: Terminal::open(),
         family: Family::new(setting, observer),
         command: None,
@@ -89,6 +91,7 @@ pub(super) fn guard(
     while guardian.done.is_none() && !guardian.dead {
         guardian.wait(true);
         guardian.take_signals();
+        guardian.look_at_caller();
         guardian.listen();
     }
     let summary = guardian.finish(plan);
@@ -104,12 +107,28 @@ pub(super) fn guard(
     Ok(summary)
 }
 
+/// The parent of this process, if it waits for it: none where this process was made independent of it.
+///
+/// nohup(1) makes it ignore HUP, a shell without job control makes what it starts in the background ignore INT, and
+/// setsid(1) gives it a session of its own.
+fn caller() -> Option<OwnedFd> {
+    let parent = getppid();
+    let independent = sys::is_ignored(Signal::INT) || sys::is_ignored(Signal::HUP);
+    let waits = !independent && getsid(Some(parent)).is_ok() && getsid(Some(parent)) == getsid(None);
+    let number = Pid::new(u32::try_from(parent.as_raw()).ok()?).filter(|pid| waits && *pid != Pid::INIT)?;
+    let pidfd = sys::pidfd_open(number).ok()?;
+    // It was opened while it was our parent; else our parent has ended before, and the number is another's.
+    Some(pidfd).filter(|_| getppid() == parent)
+}
+
 struct Guardian<'a> {
     setting: Setting<'a>,
     link: Link,
     signals: Signals,
     worker: Pid,
     pidfd: Option<OwnedFd>,
+    /// Whoever waits for us: its end is the session's.
+    caller: Option<OwnedFd>,
     terminal: Option<Terminal>,
     family: Family<'a>,
     command: Option<Pid>,
@@ -146,6 +165,7 @@ impl Guardian<'_> {
         let mut fds = vec![readable(self.link.as_fd())];
         fds.extend(self.pidfd.as_ref().map(|pidfd| readable(pidfd.as_fd())));
         fds.extend(for_signals.then(|| readable(self.signals.0.as_fd())));
+        fds.extend(self.caller.iter().filter(|_| for_signals).map(|caller| readable(caller.as_fd())));
         // An interrupted wait is a short one: everything is looked at anyway.
         let _ = poll(&mut fds, PollTimeout::NONE);
     }
@@ -193,6 +213,13 @@ impl Guardian<'_> {
         }
         self.stops = false;
         self.link.say(Word::Resumed);
+    }
+
+    /// Ends the session when the caller has ended, as if it had asked for it.
+    fn look_at_caller(&mut self) {
+        if self.caller.take_if(|caller| is_ready(readable(caller.as_fd()))).is_some() {
+            self.link.say(Word::End(Signal::TERM));
+        }
     }
 
     fn take_signals(&mut self) {
