@@ -106,24 +106,24 @@ impl Starter<'_> {
 fn wait(handle: &Handle, until: Option<Instant>, mut log: Option<Watched<'_>>) {
     let over = || until.is_some_and(|until| Instant::now() >= until);
     while !handle.has_ended() && !over() {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if log.is_none() || handle.pidfd().is_none() {
-            let a_look = if log.is_some() { BETWEEN_LOOKS } else { Duration::from_hours(1) };
-            handle.ended_within(left.unwrap_or(a_look).min(a_look));
-        } else if let (Some(watched), Some(pidfd)) = (&log, handle.pidfd()) {
-            let timeout = left.map_or(PollTimeout::NONE, |left| {
-                PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
-            });
-            let log = PollFd::new(watched.changes.as_fd(), PollFlags::POLLIN);
-            // An interrupted wait is a short one.
-            let _ = poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN), log], timeout);
-        }
         // Whoever cannot set the log aside once cannot do so the next time.
         if log.as_ref().is_some_and(|watched| watched.look().is_err()) {
             log = None;
-        } else if log.is_some() && !over() {
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if let (Some(watched), Some(pidfd)) = (&log, handle.pidfd()) {
+            let timeout = left.map_or(PollTimeout::NONE, |left| {
+                PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+            });
+            let changes = PollFd::new(watched.changes.as_fd(), PollFlags::POLLIN);
+            // An interrupted wait is a short one.
+            let _ = poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN), changes], timeout);
             // One that is written to all the time is looked at now and then.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             handle.ended_within(BETWEEN_LOOKS.min(left.unwrap_or(BETWEEN_LOOKS)));
+        } else {
+            let a_look = if log.is_some() { BETWEEN_LOOKS } else { Duration::from_hours(1) };
+            handle.ended_within(left.unwrap_or(a_look).min(a_look));
         }
     }
 }

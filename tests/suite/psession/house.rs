@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{child_of, wait_for_process};
 use crate::support::wait::wait_dead;
-use crate::support::{Id, SOON, Scene};
+use crate::support::{Id, SOON, Scene, skip, wait_until};
 
 #[test]
 fn every_exit_code_passes_through() {
@@ -219,4 +219,59 @@ fn a_script_with_the_hook_ends_what_it_has_started() {
         assert_eq!(said.code, code, "{said:?}");
         wait_dead(SOON, &sleepers);
     }
+}
+
+#[test]
+fn another_registry_is_used_where_it_is_named() {
+    let scene = Scene::new();
+    let other = scene.home().join("other/registry.json");
+    let script = format!("cat {}", other.display());
+    let tool =
+        scene.tool("psession").arg("--registry").arg(&other).args(["--id", "one", "--", "sh", "-c", &script]);
+    let said = tool.run().ended(0);
+    let document: Value = serde_json::from_slice(&said.stdout).expect("the registry");
+    assert!(document["sessions"]["one"].is_object());
+    assert!(!scene.registry().exists());
+}
+
+#[test]
+fn quiet_leaves_the_failures() {
+    let scene = Scene::new();
+    // Without a home there is no registry: that is a note, and the session needs none.
+    let homeless = |words: &[&str]| {
+        let tool = scene.tool("psession").args(words).args(["--", "sh", "-c", "exit 4"]);
+        tool.without_env("HOME").without_env("XDG_STATE_HOME").without_env("PROCHERD_REGISTRY").run().ended(4)
+    };
+    homeless(&[]).one_message();
+    homeless(&["--quiet"]).quiet();
+    scene.tool("psession").args(["-q", "/no/such"]).run().ended(127).one_message();
+}
+
+#[test]
+fn what_cannot_be_killed_in_time_is_told_as_left() {
+    let freezer = std::path::Path::new("/sys/fs/cgroup/freezer");
+    let folder = freezer.join(format!("procherd-test-{}", std::process::id()));
+    if !freezer.join("cgroup.procs").exists() || std::fs::create_dir(&folder).is_err() {
+        return skip("no freezer (cgroup version 1), which not even KILL gets through");
+    }
+    let scene = Scene::new();
+    let options = ["--grace", "0", "--kill-wait", "300ms", "--events", "events"];
+    let tool = scene.tool("psession").args(options).args(["--", "sh", "-c", "setsid sleep 1141 & read line"]);
+    let mut running = tool.cwd(scene.home()).stdin_open().start();
+    let sleeper = wait_for_process(&scene, "sleep 1141");
+    std::fs::write(folder.join("cgroup.procs"), sleeper.pid.to_string()).expect("moved");
+    std::fs::write(folder.join("freezer.state"), "FROZEN").expect("frozen");
+    let state = || std::fs::read_to_string(folder.join("freezer.state")).unwrap_or_default();
+    wait_until(SOON, "it is frozen", || state() == "FROZEN\n");
+    running.close();
+    let said = running.finish();
+    std::fs::write(folder.join("freezer.state"), "THAWED").expect("thawed");
+    wait_dead(SOON, &[sleeper]);
+    wait_until(SOON, "the cgroup is removed", || std::fs::remove_dir(&folder).is_ok());
+    assert!(said.ended(125).one_message().contains("1 lived on"));
+    let events = std::fs::read_to_string(scene.home().join("events")).expect("the events");
+    let left = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+    let left: Vec<Value> = left.filter(|event| event["event"] == "left").collect();
+    assert_eq!(left.len(), 1, "{events}");
+    assert_eq!(Id::in_record(&left[0]), Some(sleeper));
 }

@@ -84,3 +84,32 @@ fn ten_restarts_accumulate_nothing() {
     scene.tool("pkill-tree").arg("daemon").run().ended(0);
     wait_dead(SOON, &before);
 }
+
+#[test]
+fn at_most_one_is_the_rule_also_when_it_is_asked_for() {
+    let scene = Scene::new();
+    spawn(&scene, "daemon", &["--singleton"], waits()).run().ended(0);
+    spawn(&scene, "daemon", &["--singleton"], waits()).run().ended(1).said("already running");
+    for other in ["--ensure", "--replace"] {
+        spawn(&scene, "daemon", &["--singleton", other], waits()).run().ended(2).one_message();
+    }
+    assert_eq!(members(&scene, "daemon").len(), 1);
+}
+
+#[test]
+fn quiet_writes_nothing_and_another_registry_is_another_world() {
+    let scene = Scene::new();
+    let other = at(&scene, "other/registry.json");
+    for options in [&["--quiet"][..], &["-q", "--registry", &other]] {
+        let said = spawn(&scene, "daemon", options, waits()).run().ended(0).quiet();
+        assert!(said.stdout.is_empty());
+    }
+    let members = members(&scene, "daemon");
+    assert_eq!(members.len(), 2, "one in each");
+    assert!(!entry(&scene, "daemon").is_null() && std::path::Path::new(&other).exists());
+    let knows = |id: &Id| {
+        let environ = fs::read(format!("/proc/{}/environ", id.pid)).expect("alive");
+        environ.split(|byte| *byte == 0).any(|entry| entry == format!("PROCHERD_REGISTRY={other}").as_bytes())
+    };
+    assert_eq!(members.iter().filter(|id| knows(id)).count(), 1, "and it is told of it");
+}
