@@ -65,6 +65,7 @@ bench: all
 
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
+	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/starts
 
 # Ten minutes unless FUZZ says otherwise: make fuzz FUZZ='--seconds 60'. A short run is one of the tests.
 fuzz:

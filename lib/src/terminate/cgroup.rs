@@ -7,6 +7,7 @@
 //! It is stopped and killed as a whole only if nobody is in it who is to live: a guarded process, a kept one, one that
 //! cannot be seen from here. Members of the set that are elsewhere, and cgroups that are shared, are ended one by one.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::cgroup::Group;
@@ -76,7 +77,7 @@ impl Enclosures {
     }
 
     /// The numbers of those that stand still because their cgroup does.
-    pub(super) fn frozen(&self) -> Vec<Pid> {
+    pub(super) fn frozen(&self) -> HashSet<Pid> {
         let frozen = self.all.iter().filter(|known| known.frozen);
         frozen.flat_map(|known| known.group.members().0).collect()
     }

@@ -26,10 +26,19 @@ fn killed_at(scene: &Scene, call: usize, victim: &str, name: &str, command: &[St
 /// What is left of a spawn when all has settled: nothing at all (false), or one process that is registered (true).
 fn clean_state(scene: &Scene, name: &str, call: usize) -> bool {
     // Until the exec the child carries no mark; after the death of its spawner it ends, or runs the command.
+    let identity = |entry: &serde_json::Value| {
+        Id::in_record(&serde_json::json!({
+            "pid": entry["pid"],
+            "start_ticks": entry["identity"]["start_ticks"],
+            "pidfd_inode": entry["identity"]["pidfd_inode"],
+        }))
+    };
     let mut running = Vec::new();
     wait_until(SOON, &format!("call {call}: nobody is between fork and exec"), || {
         running = scene.carriers();
-        running.iter().all(|id| serves(*id, name))
+        // In the midst of an exec a process shows no environment at all.
+        let unseen = identity(&entry(scene, name)).filter(|id| id.alive() && !running.contains(id));
+        running.iter().all(|id| serves(*id, name)) && unseen.is_none()
     });
     let entry = entry(scene, name);
     let pidfile = fs::read_to_string(scene.home().join(name)).ok();
@@ -38,11 +47,7 @@ fn clean_state(scene: &Scene, name: &str, call: usize) -> bool {
         assert_eq!(pidfile, None, "call {call}");
         return false;
     }
-    let registered = Id::in_record(&serde_json::json!({
-        "pid": entry["pid"],
-        "start_ticks": entry["identity"]["start_ticks"],
-        "pidfd_inode": entry["identity"]["pidfd_inode"],
-    }));
+    let registered = identity(&entry);
     assert_eq!(running.iter().copied().map(Some).collect::<Vec<_>>(), [registered], "call {call}: {entry}");
     assert_eq!(pidfile, Some(format!("{}\n", running[0].pid)), "call {call}");
     running[0].signal(Signal::SIGKILL);
