@@ -262,11 +262,15 @@ impl Request {
             return Err(Error::new(Kind::Refused, "identify process", &identity, why));
         }
         let number = |name| record.as_ref().and_then(|record| record.field::<u32>(name).ok().flatten());
+        // A plan that cannot be read as one must not be taken for a wish to end whole trees.
+        let planned =
+            record.as_ref().map(|record| record.field::<u64>("planned_ticks")).transpose()?.flatten();
         self.roots.push(Root {
             sid: number("sid"),
             pgid: number("pgid"),
             cookie: record.as_ref().and_then(|record| record.text("cookie")),
             cgroup: record.as_ref().and_then(cgroup_in),
+            planned_ticks: planned,
             via: Via::Named,
             identity: identity.clone(),
         });

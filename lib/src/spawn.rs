@@ -445,6 +445,7 @@ impl<'a> Starter<'a> {
             pgid: number("pgid"),
             cookie: service.cookie(),
             cgroup: service.cgroup(),
+            planned_ticks: None,
             via: Via::Named,
         }];
         roots.extend(service.tree().into_iter().map(|identity| Root::of(identity, Via::Tree)));

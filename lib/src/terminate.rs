@@ -54,6 +54,9 @@ pub struct Root {
     pub cookie: Option<String>,
     /// The cgroup that was made for it, where a record says so: it leads to what is left when the root is dead.
     pub cgroup: Option<Cgroup>,
+    /// Where a plan names it: the clock tick of the look that the plan was made from. Then it leads only to processes that
+    /// began later. The others were there to be seen: who is not in the plan was taken out of it.
+    pub planned_ticks: Option<u64>,
     /// Whether it was named by itself, or came along as a member of a saved tree.
     pub via: Via,
 }
@@ -61,7 +64,7 @@ pub struct Root {
 impl Root {
     /// A process of which nothing more is known.
     pub fn of(identity: Identity, via: Via) -> Self {
-        Self { identity, sid: None, pgid: None, cookie: None, cgroup: None, via }
+        Self { identity, sid: None, pgid: None, cookie: None, cgroup: None, planned_ticks: None, via }
     }
 }
 

@@ -19,7 +19,10 @@ use super::report::Reporter;
 use super::scene::Sheet;
 
 /// Fields that outcome and plan records write themselves.
-const OWN: [&str; 16] = [
+const OWN: [&str; 19] = [
+    "planned_ticks",
+    "alive",
+    "status",
     "replaced_by",
     "identity",
     "outcome",
@@ -88,6 +91,7 @@ impl Ending {
                 if let Some(guard) = target.guard {
                     sheet.field("protected", guard.why());
                 }
+                sheet.field("planned_ticks", &plan.view.ticks());
                 if let Some(record) = &record {
                     sheet.rest_of(record, &OWN);
                 }

@@ -142,6 +142,11 @@ pub struct View {
 }
 
 impl View {
+    /// The moment of the look, in clock ticks since boot, as starts of processes are counted.
+    pub fn ticks(&self) -> u64 {
+        self.boot_ms.saturating_mul(self.ticks_per_second) / 1000
+    }
+
     /// The age of a process at the look, in milliseconds.
     pub fn age_ms(&self, process: &Process) -> u64 {
         self.boot_ms.saturating_sub(process.start_ticks.saturating_mul(1000) / self.ticks_per_second.max(1))

@@ -178,6 +178,7 @@ pub fn service_roots(host: &Host, source: &Source, service: &Service) -> Vec<Roo
             pgid: number("pgid"),
             cookie: service.cookie(),
             cgroup: service.cgroup(),
+            planned_ticks: None,
             via: Via::Named,
         })
         .chain(tree)

@@ -14,7 +14,7 @@
 mod enclosed;
 mod roots;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::cgroup::Enclosures;
 use super::guard::{Guards, Spare};
@@ -40,6 +40,8 @@ pub(super) struct Member {
     pub(super) ended: bool,
     /// Whether it has been told to the observer.
     pub(super) told: bool,
+    /// It leads only to processes that began after this clock tick.
+    pub(super) since: Option<u64>,
     /// The last signal that it was sent.
     pub(super) signal: Option<Signal>,
     /// Whether the system refused to signal it.
@@ -52,6 +54,8 @@ struct Claim {
     leader: Pid,
     inode: Option<u64>,
     start_ticks: u64,
+    /// It leads only to processes that began after this clock tick.
+    since: Option<u64>,
 }
 
 impl Claim {
@@ -73,7 +77,8 @@ pub(super) struct Set<'a> {
     by_pid: HashMap<u32, usize>,
     sessions: HashMap<u32, Claim>,
     groups: HashMap<u32, Claim>,
-    cookies: HashSet<Box<[u8]>>,
+    /// The marks that were asked for, each with the tick after which its carriers must have begun.
+    cookies: HashMap<Box<[u8]>, Option<u64>>,
     marks: Marks<'a>,
     /// Who was held at the first look.
     holds: Holds,
@@ -96,7 +101,7 @@ impl<'a> Set<'a> {
             by_pid: HashMap::new(),
             sessions: HashMap::new(),
             groups: HashMap::new(),
-            cookies: HashSet::new(),
+            cookies: HashMap::new(),
             marks: Marks::new(setting.source),
             holds: Holds::default(),
             enclosures: Enclosures::default(),
@@ -150,11 +155,20 @@ impl<'a> Set<'a> {
         (before..self.members.len()).collect()
     }
 
+    /// The tick after which a process must have begun to belong to a member.
+    fn since(&self, table: &Table, at: Index) -> Option<u64> {
+        self.member_at(table, at).and_then(|member| self.members[member].since)
+    }
+
     /// Adds the children of a member.
     fn descend(&mut self, table: &Table, at: Index, work: &mut Vec<Index>) {
         let pid = table.get(at).pid;
-        let children: Vec<Index> =
-            table.children(at).filter(|child| self.member_at(table, *child).is_none()).collect();
+        let since = self.since(table, at);
+        let children: Vec<Index> = table
+            .children(at)
+            .filter(|child| self.member_at(table, *child).is_none())
+            .filter(|child| since.is_none_or(|tick| table.get(*child).start_ticks > tick))
+            .collect();
         if !children.is_empty() && self.still_holds_its_number(table, at) {
             for child in children {
                 self.consider(table, child, Via::Descendant, pid, work);
@@ -166,7 +180,8 @@ impl<'a> Set<'a> {
     fn lead(&mut self, table: &Table, index: &Numbers, at: Index, work: &mut Vec<Index>) {
         let process = table.get(at);
         let pid = process.pid;
-        let claim = Claim { leader: pid, inode: process.inode, start_ticks: process.start_ticks };
+        let since = self.since(table, at);
+        let claim = Claim { leader: pid, inode: process.inode, start_ticks: process.start_ticks, since };
         if process.leads_session() && self.options.by_session {
             self.sessions.insert(pid.get(), claim);
             self.join(
@@ -205,7 +220,9 @@ impl<'a> Set<'a> {
         let (known, fresh): (Vec<Index>, Vec<Index>) =
             found.into_iter().partition(|member| self.member_at(table, *member).is_some());
         let fresh: Vec<Index> = fresh.into_iter().filter(|at| claim.may_lead(table.get(*at), via)).collect();
-        if fresh.is_empty() {
+        // Somebody who was taken out of the plan is in it: then nothing but a parent tells whose the later ones are.
+        let taken_out = |at: &Index| claim.since.is_some_and(|tick| table.get(*at).start_ticks <= tick);
+        if fresh.is_empty() || fresh.iter().any(taken_out) {
             return;
         }
         // The table may be older than the last death: whoever pins the number must be there now. By ticks alone a member
@@ -232,21 +249,22 @@ impl<'a> Set<'a> {
 
     /// Adds the carriers of marks whose oldest carrier is a member. Tells whether there were any.
     fn carriers(&mut self, table: &Table, work: &mut Vec<Index>) -> bool {
-        let own: Vec<(Box<[u8]>, Age)> = self
+        let own: Vec<(Box<[u8]>, Age, Option<u64>)> = self
             .members
             .iter()
             .filter(|member| member.target.guard.is_none())
             .filter_map(|member| {
                 let process = &member.target.process;
-                Some((self.marks.known(process)?.cookie.clone()?, age(process)))
+                Some((self.marks.known(process)?.cookie.clone()?, age(process), member.since))
             })
             .collect();
         if own.is_empty() && self.cookies.is_empty() {
             return false;
         }
-        let mut oldest: HashMap<Box<[u8]>, Age> = HashMap::new();
-        for (cookie, start) in own {
-            oldest.entry(cookie).and_modify(|first| *first = start.min(*first)).or_insert(start);
+        let mut oldest: HashMap<Box<[u8]>, (Age, Option<u64>)> = HashMap::new();
+        for (cookie, start, since) in own {
+            let (first, limit) = oldest.entry(cookie).or_insert((start, since));
+            (*first, *limit) = (start.min(*first), since.zip(*limit).map(|(one, other)| one.max(other)));
         }
         let all: Vec<Index> = (0..table.processes().len()).collect();
         self.marks.read_ahead(table, &all);
@@ -257,16 +275,19 @@ impl<'a> Set<'a> {
                 continue;
             }
             let cookie = self.marks.of(table, at).cookie.as_ref();
-            let wanted = |cookie: &&Box<_>| oldest.contains_key(*cookie) || self.cookies.contains(*cookie);
+            let wanted =
+                |cookie: &&Box<_>| oldest.contains_key(*cookie) || self.cookies.contains_key(*cookie);
             if let Some(cookie) = cookie.filter(wanted) {
                 outside.entry(cookie.clone()).or_default().push(at);
             }
         }
         let before = self.members.len();
         for (cookie, carriers) in outside {
-            let first = oldest.get(&cookie).copied().unwrap_or_default();
+            let (first, limit) = oldest.get(&cookie).copied().unwrap_or_default();
             let root_is_ours = carriers.iter().all(|at| age(table.get(*at)) >= first);
-            if root_is_ours || self.cookies.contains(&cookie) {
+            let since = self.cookies.get(&cookie).copied().unwrap_or(limit);
+            let taken_out = |at: &Index| since.is_some_and(|tick| table.get(*at).start_ticks <= tick);
+            if (root_is_ours || self.cookies.contains_key(&cookie)) && !carriers.iter().any(taken_out) {
                 for at in carriers {
                     let from = table.get(at).pid;
                     self.consider(table, at, Via::Cookie, from, work);
@@ -361,6 +382,7 @@ impl<'a> Set<'a> {
             ended,
             // One that ended between the look and now was never signalled: there is nothing to tell.
             told: ended,
+            since: None,
             signal: None,
             refused: false,
         });

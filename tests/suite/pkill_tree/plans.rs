@@ -1,11 +1,12 @@
 //! Plans: what `--dry-run` prints is what would be done; saved and read later, it does what is still valid.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{end, make_dead, outcome, pkill, text};
 use crate::support::arena::{inside, start_as};
 use crate::support::form::{Field, assert_processes};
-use crate::support::{Id, Scene};
+use crate::support::{Id, Output, SOON, Scene, wait_until};
 
 #[test]
 // proves: W24
@@ -37,7 +38,102 @@ const PLAN: &[Field] = &[
     Field::always("via", Value::is_string),
     Field::if_known("from", Value::is_u64),
     Field::if_known("protected", Value::is_string),
+    Field::always("planned_ticks", Value::is_u64),
 ];
+
+/// A plan without the records of some processes.
+fn without(plan: &Output, spared: &[Id]) -> Vec<Value> {
+    let told = plan.records();
+    let kept = |record: &Value| spared.iter().all(|id| record["pid"] != id.pid);
+    assert!(spared.iter().all(|id| told.iter().any(|record| record["pid"] == id.pid)), "{plan:?}");
+    told.into_iter().filter(kept).collect()
+}
+
+#[test]
+fn what_was_taken_out_of_a_plan_lives_whatever_leads_to_it() {
+    inside(|| {
+        let scene = Scene::new();
+        for (words, role, via) in [
+            ("tree --depth 1 --width 4", "leaf", "descendant"),
+            ("double-fork", "grandchild", "session"),
+            ("daemon", "daemon", "cookie"),
+        ] {
+            let tree = scene.actor(words.split(' ')).env("PROCHERD_ID", words).start();
+            let plan = end(&scene, tree.root(), ["-n"]).run().ended(0);
+            let spared = tree.all(role)[0];
+            assert_eq!(super::via(&plan, spared), via, "{plan:?}");
+            let said = pkill(&scene, ["--grace", "2s"]).records(&without(&plan, &[spared])).run().ended(0);
+            assert_eq!(tree.living(), [spared], "{words}: {said:?}");
+            assert!(!said.ids().contains(&spared), "{words}: {said:?}");
+        }
+    });
+}
+
+#[test]
+fn the_children_of_who_was_taken_out_of_a_plan_live_on_when_they_were_too() {
+    inside(|| {
+        let scene = Scene::new();
+        let tree = scene.start(["tree", "--depth", "2", "--width", "2"]);
+        let plan = end(&scene, tree.root(), ["-n"]).run().ended(0);
+        let leaves = tree.all("leaf");
+        let said = pkill(&scene, []).records(&without(&plan, &leaves)).run().ended(0);
+        let (mut living, mut spared) = (tree.living(), leaves);
+        living.sort_unstable();
+        spared.sort_unstable();
+        assert_eq!(living, spared, "{said:?}");
+    });
+}
+
+#[test]
+fn what_was_forked_after_a_plan_ends_with_its_parent() {
+    inside(|| {
+        let scene = Scene::new();
+        for options in [&["--grace", "1s"][..], &["--force"]] {
+            let actor = scene.start("respawner --lanes 3 --budget 50".split(' '));
+            let plan = end(&scene, actor.root(), ["-n"]).run().ended(0);
+            let planned = plan.records()[0]["planned_ticks"].as_u64().expect("a tick");
+            wait_until(SOON, "the clock has ticked", || scene.start(["idle"]).root().start_ticks > planned);
+            let gone = plan.ids().into_iter().find(|id| *id != actor.root()).expect("a child");
+            gone.signal(Signal::SIGKILL);
+            let before = plan.ids();
+            let new = || end(&scene, actor.root(), ["-n"]).run().ended(0).ids();
+            wait_until(SOON, "it has another child", || new().iter().any(|id| !before.contains(id)));
+            let said = pkill(&scene, options.iter().copied()).stdin(plan.stdout.clone()).run().ended(0);
+            assert!(actor.nobody_left(), "{said:?}");
+            assert!(said.ids().iter().any(|id| !before.contains(id)), "the new one is told: {said:?}");
+        }
+    });
+}
+
+#[test]
+fn a_record_beside_a_plan_leads_to_all_that_belongs_to_it() {
+    inside(|| {
+        let scene = Scene::new();
+        let (planned, whole) = (scene.start(["wide", "3"]), scene.start(["wide", "3"]));
+        let plan = end(&scene, planned.root(), ["-n"]).run().ended(0);
+        let spared = planned.all("leaf");
+        let mut records = without(&plan, &spared);
+        records.push(super::record(&scene, whole.root()));
+        // The same process, named once as a plan does and once by itself.
+        let twice = end(&scene, whole.root(), ["-n"]).run().ended(0);
+        records.push(twice.records()[0].clone());
+        let said = pkill(&scene, []).records(&records).run().ended(0);
+        assert_eq!(planned.living().len(), spared.len(), "{said:?}");
+        whole.assert_nobody_left();
+    });
+}
+
+#[test]
+fn a_planned_moment_that_is_none_is_a_bad_line() {
+    inside(|| {
+        let scene = Scene::new();
+        let mut innocent = scene.start(["witness"]);
+        let mut plan = super::record(&scene, innocent.root());
+        plan["planned_ticks"] = "soon".into();
+        pkill(&scene, []).records([&plan]).run().ended(2).said("planned_ticks");
+        innocent.assert_untouched();
+    });
+}
 
 #[test]
 fn the_real_run_ends_exactly_the_planned() {
@@ -82,9 +178,7 @@ fn a_filtered_plan_with_only_does_exactly_what_it_says() {
         let tree = scene.start(["tree", "--depth", "1", "--width", "4"]);
         let spared = tree.all("leaf")[1];
         let plan = end(&scene, tree.root(), ["-n"]).run().ended(0);
-        let kept: Vec<Value> =
-            plan.records().into_iter().filter(|record| record["pid"] != spared.pid).collect();
-        let said = pkill(&scene, ["--only"]).records(&kept).run().ended(0);
+        let said = pkill(&scene, ["--only"]).records(&without(&plan, &[spared])).run().ended(0);
         assert_eq!(tree.living(), [spared], "{said:?}");
     });
 }

@@ -115,7 +115,7 @@ fn a_process_that_is_always_somebody_else_ends_by_its_session() {
     inside(|| {
         let scene = Scene::new();
         for round in 0..rounds(2) {
-            let hopper = scene.start("hopper --rate 10 --budget 4000 --seconds 20".split(' '));
+            let hopper = scene.start("hopper --rate 100 --budget 4000 --seconds 20".split(' '));
             // Its first self leads the session; a record of it may be read after it has hopped on.
             let mut saved = record_of_the_gone(&scene);
             for (name, fact) in [("pid", "pid"), ("start_ticks", "start_ticks"), ("pidfd_inode", "inode")] {

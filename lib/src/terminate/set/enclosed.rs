@@ -10,7 +10,12 @@ use crate::tree::{Index, Table};
 impl Set<'_> {
     /// Lets the cgroup of a root lead to members: that of its record, or that of its entry in the registry.
     pub(super) fn claim_cgroup(&mut self, root: &Root, entry: Option<&Registration>) {
-        if !self.options.by_cgroup || self.options.only || self.spare.is_some() {
+        // In the cgroup of a planned root is also who was taken out of the plan.
+        if !self.options.by_cgroup
+            || self.options.only
+            || self.spare.is_some()
+            || root.planned_ticks.is_some()
+        {
             return;
         }
         if let Some(name) = root.cgroup.as_ref().or_else(|| entry?.cgroup.as_ref()) {

@@ -6,6 +6,11 @@ use crate::id::Standing;
 use crate::terminate::{Guard, Missing, Outcome, Root, Via};
 use crate::tree::{Index, Table};
 
+/// The later of two limits, none where one of them sets none: somebody asked for all that belongs to it.
+fn later(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
 impl Set<'_> {
     /// Takes in what was asked for. Gives the roots that no process stands for.
     pub(in crate::terminate) fn take_roots(&mut self, roots: &[Root], table: &Table) -> Vec<Missing> {
@@ -13,7 +18,10 @@ impl Set<'_> {
         for root in roots {
             let place = self.setting.host.place();
             if root.identity.standing(place, self.setting.host.has_pidfs()) == Standing::Here {
-                self.cookies.extend(root.cookie.iter().map(|cookie| cookie.as_bytes().into()));
+                if let Some(cookie) = &root.cookie {
+                    let since = self.cookies.entry(cookie.as_bytes().into()).or_insert(root.planned_ticks);
+                    *since = later(*since, root.planned_ticks);
+                }
             }
             match handle::open(self.setting.host, self.setting.source, &root.identity) {
                 Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
@@ -65,9 +73,11 @@ impl Set<'_> {
     fn take_root(&mut self, root: &Root, handle: Handle, table: &Table, index: Index) {
         if let Some(member) = self.member_at(table, index) {
             // Asked for twice, or found below another root first: the stronger reason stays.
+            let known = &mut self.members[member];
             if root.via == Via::Named {
-                self.members[member].target.via = Via::Named;
+                known.target.via = Via::Named;
             }
+            known.since = later(known.since, root.planned_ticks);
             return;
         }
         self.guards.name(self.setting, table, index);
@@ -76,13 +86,14 @@ impl Set<'_> {
         self.admit(table, index, root.via, None, guard, Some(handle));
         if let Some(member) = self.members.last_mut() {
             member.target.source = root.identity.source;
+            member.since = root.planned_ticks;
         }
         if guard.is_none_or(Guard::spares_only_itself) {
             self.claim_cgroup(root, self.setting.registered.of(table.get(index), table));
         }
         let process = table.get(index);
         if self.options.whole_group && process.pgid != 0 {
-            let claim = Claim { leader: process.pid, inode: None, start_ticks: 0 };
+            let claim = Claim { leader: process.pid, inode: None, start_ticks: 0, since: root.planned_ticks };
             self.groups.entry(process.pgid).or_insert(claim);
         }
     }
@@ -107,6 +118,7 @@ impl Set<'_> {
             leader: pid,
             inode: root.identity.inode,
             start_ticks: root.identity.start_ticks.unwrap_or(u64::MAX),
+            since: root.planned_ticks,
         };
         if root.sid == Some(pid.get()) {
             self.sessions.insert(pid.get(), claim);
