@@ -118,6 +118,7 @@ pub struct Writer<W: Write> {
     output: W,
     waiting: Vec<u8>,
     at_once: bool,
+    block: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -125,7 +126,25 @@ impl<W: Write> Writer<W> {
 
     /// Writes to the given output. `at_once` hands on every line by itself.
     pub fn new(output: W, at_once: bool) -> Self {
-        Self { output, waiting: Vec::new(), at_once }
+        Self { output, waiting: Vec::new(), at_once, block: Self::BLOCK }
+    }
+
+    /// Never waits for the reader but in [`Writer::flush`]: lines wait in memory until they are offered.
+    pub fn be_patient(&mut self) {
+        self.block = usize::MAX;
+    }
+
+    /// Hands on what waits, as long as the output takes some: `takes` tells whether it would take 4096 bytes at once, as
+    /// a pipe does that poll(2) calls writable (pipe(7), `PIPE_BUF`).
+    pub fn offer(&mut self, mut takes: impl FnMut() -> bool) -> io::Result<()> {
+        let mut done = 0;
+        while done < self.waiting.len() && takes() {
+            let next = self.waiting.len().min(done + 4096);
+            self.output.write_all(&self.waiting[done..next]).and_then(|()| self.output.flush())?;
+            done = next;
+        }
+        self.waiting.drain(..done);
+        Ok(())
     }
 
     /// Writes what `make` appends to the buffer: whole lines.
@@ -133,7 +152,7 @@ impl<W: Write> Writer<W> {
         let from = self.waiting.len();
         make(&mut self.waiting);
         escape_controls(&mut self.waiting, from);
-        if self.at_once || self.waiting.len() >= Self::BLOCK { self.flush() } else { Ok(()) }
+        if self.at_once || self.waiting.len() >= self.block { self.flush() } else { Ok(()) }
     }
 
     /// Hands on all that waits.

@@ -8,6 +8,7 @@ mod evidence;
 mod guards;
 mod input;
 mod limits;
+mod many;
 mod outcomes;
 mod plans;
 mod registered;

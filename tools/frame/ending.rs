@@ -61,7 +61,7 @@ impl Ending {
     pub fn new(output: Output, asked: Vec<(Identity, Record)>) -> Self {
         let watched = std::io::stderr().is_terminal() && !output.reader_left();
         Self {
-            output,
+            output: output.patient(),
             shared: None,
             asked: Records::of(asked),
             failed: None,
@@ -123,7 +123,7 @@ impl Ending {
     fn write(&mut self, make: impl FnOnce(&mut Vec<u8>)) {
         self.clear();
         // The action goes on whatever becomes of its report; the failure is said at the end.
-        if let Err(error) = self.output.record(make).and_then(|()| self.output.flush()) {
+        if let Err(error) = self.output.record(make).and_then(|()| self.output.offer()) {
             self.failed.get_or_insert(error);
         }
     }

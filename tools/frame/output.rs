@@ -107,6 +107,27 @@ impl Output {
         Self { hushed, ..self }
     }
 
+    /// Never waits for a reader that does not read but at the end: who acts is not to be held up by who watches.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.writer.be_patient();
+        self
+    }
+
+    /// Hands on what waits as far as the reader takes it.
+    pub fn offer(&mut self) -> Result<()> {
+        if self.gone || self.show.is_some() {
+            return self.flush();
+        }
+        let takes = || {
+            let stdout = io::stdout();
+            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        };
+        let done = self.writer.offer(takes);
+        self.check(done)
+    }
+
     /// Writes one record: `make` appends its line. When the reader has left, it is dropped.
     pub fn record(&mut self, make: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let silent = self.gone || self.hushed;

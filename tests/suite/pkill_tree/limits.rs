@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{end, make_dead, outcome, pkill, record, text};
 use crate::support::arena::{fill_disk, inside, small_disk};
-use crate::support::{Id, Scene};
+use crate::support::{Id, SOON, Scene, wait_until};
 
 #[test]
 fn sixteen_descriptors_are_enough_for_hundreds_of_targets() {
@@ -136,6 +136,20 @@ fn nobody_who_reads_is_no_reason_to_stop_killing() {
             let said =
                 end(&scene, tree.root(), ["--grace", "200ms"]).reader_leaves_after(bytes).run().ended(0);
             assert!(tree.nobody_left(), "{said:?}");
+        }
+    });
+}
+
+#[test]
+fn a_reader_who_does_not_read_holds_nobody_up() {
+    inside(|| {
+        let scene = Scene::new();
+        for words in ["wide 400", "wide 400 --on-term ignore"] {
+            let tree = scene.start(words.split(' '));
+            // The records of so many do not fit into the pipe, and nothing is taken out of it before all have ended.
+            let running = end(&scene, tree.root(), ["--grace", "200ms"]).start();
+            wait_until(SOON, "all have ended", || tree.nobody_left());
+            assert_eq!(running.finish().ended(0).ids().len(), tree.ids().len());
         }
     });
 }

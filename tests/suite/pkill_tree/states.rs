@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 
 use super::{end, make_dead, outcome, pkill, record, text};
 use crate::support::arena::inside;
-use crate::support::{Id, Scene};
+use crate::support::wait::waited;
+use crate::support::{Id, SOON, Scene, wait_until};
 
 #[test]
 fn a_record_from_before_an_exec_still_means_the_process() {
@@ -163,5 +164,65 @@ fn a_tree_whose_branches_die_meanwhile_is_ended_whole() {
             let said = running.finish().ended(0);
             assert_eq!(tree.living(), [], "{said:?}");
         }
+    });
+}
+
+/// A cgroup of the old freezer, which holds even those that are killed. Thawed and removed when it is dropped.
+struct Ice(std::path::PathBuf);
+
+impl Ice {
+    fn make() -> Option<Self> {
+        let folder = format!("/sys/fs/cgroup/freezer/procherd-test-{}", std::process::id());
+        std::fs::create_dir(&folder).ok()?;
+        Some(Self(folder.into()))
+    }
+
+    fn freeze(&self, id: Id) {
+        std::fs::write(self.0.join("cgroup.procs"), id.pid.to_string()).expect("moved");
+        std::fs::write(self.0.join("freezer.state"), "FROZEN").expect("frozen");
+        let state = || std::fs::read_to_string(self.0.join("freezer.state")).expect("a state");
+        wait_until(SOON, "it is frozen", || state().trim() == "FROZEN");
+    }
+}
+
+impl Drop for Ice {
+    fn drop(&mut self) {
+        // A test that has failed is told; a cgroup that stays is not worth hiding why.
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        waited(SOON, || std::fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn who_cannot_be_killed_is_a_survivor_with_its_state_and_where_it_waits() {
+    inside(|| {
+        let Some(ice) = Ice::make() else {
+            return crate::support::skip("no cgroup of the old freezer, the one thing that holds the killed");
+        };
+        let scene = Scene::new();
+        let tree = scene.start(["tree", "--depth", "1", "--width", "2"]);
+        let frozen = tree.all("leaf")[0];
+        ice.freeze(frozen);
+        let said = end(&scene, tree.root(), ["--grace", "100ms", "--kill-wait", "700ms"]).run().ended(3);
+        assert!(said.elapsed < Duration::from_secs(8), "bounded: {said:?}");
+        let told = said.about(frozen);
+        assert_eq!((&told["outcome"], &told["signal"]), (&"survived".into(), &"KILL".into()), "{told}");
+        assert!(told["state"].is_string() && text(&told, "wait_channel").contains("refrigerator"), "{told}");
+        assert!(said.stderr.contains("1 survived"), "{said:?}");
+        assert_eq!(tree.living(), [frozen], "the others have ended");
+        drop(ice);
+        wait_until(SOON, "it is gone with the thaw", || tree.nobody_left());
+    });
+}
+
+#[test]
+fn a_parent_that_waits_for_its_child_in_the_kernel_ends_with_it() {
+    inside(|| {
+        let scene = Scene::new();
+        let actor = scene.start(["uninterruptible"]);
+        wait_until(SOON, "it is in an uninterruptible wait", || actor.root().state() == Some('D'));
+        let said = end(&scene, actor.root(), ["--grace", "200ms"]).run().ended(0);
+        actor.assert_nobody_left();
+        assert!(said.elapsed < Duration::from_secs(5), "{said:?}");
     });
 }
