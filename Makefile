@@ -72,6 +72,11 @@ fuzz:
 	RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE=/dev/null CARGO_TARGET_DIR=$(TARGET)/guided \
 		$(CARGO) run --locked --profile fuzz --package procherd-fuzz --features guided -- $(FUZZ)
 
+# Tries what depends on luck 50 times, and thousands in full size: make soak SOAK=100 WHAT=pkill_tree::storms
+soak:
+	PROCHERD_SOAK=$(or $(SOAK),50) $(CARGO) test --locked --test suite -- --test-threads=1 \
+		$(or $(WHAT),pkill_tree::storms pkill_tree::many pkill_tree::reuse)
+
 # Shows all pages as people will read them.
 man:
 	man -l man/*.[1-8]
@@ -104,5 +109,5 @@ deb: all
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz man completions diagrams \
-	install uninstall deb clean
+.PHONY: all demo test check format lints docs pages scripts sizes acceptance bench stack fuzz soak man completions \
+	diagrams install uninstall deb clean

@@ -13,9 +13,17 @@ fn a_service_is_ended_by_its_name() {
         let scene = Scene::new();
         let tree = scene.start(["tree", "--depth", "1", "--width", "2"]);
         write_registry(&scene.registry(), &[("api", service(&record(&scene, tree.root()), now_ms()))]);
-        let said = pkill(&scene, ["api"]).run().ended(0);
+        for words in [&["-n", "api"][..], &["api"]] {
+            let said = pkill(&scene, words.iter().copied()).run().ended(0);
+            assert_eq!(via(&said, tree.root()), "named");
+            let told = said.about(tree.root());
+            assert!(
+                told.get("alive").is_none() && told.get("status").is_none(),
+                "said before the end: {told}"
+            );
+            assert_eq!(told["service"], "api", "{told}");
+        }
         tree.assert_nobody_left();
-        assert_eq!(via(&said, tree.root()), "named");
     });
 }
 

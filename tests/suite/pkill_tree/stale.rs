@@ -220,6 +220,25 @@ fn a_forged_record_that_claims_the_session_of_others_does_not_get_it() {
 }
 
 #[test]
+fn the_inode_of_somebody_else_does_not_confirm_a_dead_leader() {
+    inside(|| {
+        let scene = Scene::new();
+        let mut beside = scene.start(["witness"]);
+        let innocents = scene.start(["tree", "--depth", "1", "--width", "2"]);
+        let mut forged = record(&scene, innocents.root());
+        let honest = forged.clone();
+        super::make_dead(&innocents);
+        // The inode is held, but by a process that has another number.
+        forged["pidfd_inode"] = json!(beside.root().inode.expect("an inode"));
+        let said = pkill(&scene, ["--grace", "50ms"]).records([&forged]).run().ended(0);
+        assert_eq!(innocents.living(), innocents.all("leaf"), "{said:?}");
+        pkill(&scene, ["--grace", "2s"]).records([&honest]).run().ended(0);
+        assert_eq!(innocents.living(), []);
+        beside.assert_untouched();
+    });
+}
+
+#[test]
 // proves: W54 S11
 fn processes_that_are_gone_are_no_fault_and_the_others_end() {
     inside(|| {

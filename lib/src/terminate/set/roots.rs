@@ -17,11 +17,11 @@ impl Set<'_> {
         let mut missing = Vec::new();
         for root in roots {
             let place = self.setting.host.place();
-            if root.identity.standing(place, self.setting.host.has_pidfs()) == Standing::Here {
-                if let Some(cookie) = &root.cookie {
-                    let since = self.cookies.entry(cookie.as_bytes().into()).or_insert(root.planned_ticks);
-                    *since = later(*since, root.planned_ticks);
-                }
+            if root.identity.standing(place, self.setting.host.has_pidfs()) == Standing::Here
+                && let Some(cookie) = &root.cookie
+            {
+                let since = self.cookies.entry(cookie.as_bytes().into()).or_insert(root.planned_ticks);
+                *since = later(*since, root.planned_ticks);
             }
             match handle::open(self.setting.host, self.setting.source, &root.identity) {
                 Look::Found(handle) => match table.find_exactly(handle.pid(), handle.inode(), None) {
