@@ -22,6 +22,7 @@ INSTALLED = \
 	$(foreach file,$(wildcard completions/zsh/*),644:$(file):$(ZSHDIR)/$(notdir $(file))) \
 	$(foreach file,$(wildcard completions/fish/*),644:$(file):$(FISHDIR)/$(notdir $(file))) \
 	$(foreach file,$(wildcard tools/patterns/*),644:$(file):$(DATADIR)/procherd/patterns/$(notdir $(file))) \
+	$(foreach file,$(wildcard tools/recipes/*),755:$(file):$(DATADIR)/procherd/recipes/$(notdir $(file))) \
 	$(foreach file,$(wildcard man/*.json),644:$(file):$(DATADIR)/procherd/$(notdir $(file)))
 
 all:
@@ -99,7 +100,8 @@ install:
 
 uninstall:
 	@set -e; for item in $(INSTALLED); do rm -f "$(DESTDIR)$${item##*:}"; done
-	@rmdir "$(DESTDIR)$(DATADIR)/procherd/patterns" "$(DESTDIR)$(DATADIR)/procherd" 2>/dev/null || :
+	@rmdir "$(DESTDIR)$(DATADIR)/procherd/patterns" "$(DESTDIR)$(DATADIR)/procherd/recipes" \
+		"$(DESTDIR)$(DATADIR)/procherd" 2>/dev/null || :
 
 # A Debian package, in the folder DEB.
 DEB = .

@@ -66,6 +66,7 @@ fn assert_complete(root: &Path, page: &str) {
     for file in [
         &format!("usr/share/man/man5/procherd-record.5{page}"),
         &format!("usr/share/man/man7/procherd.7{page}"),
+        "usr/share/procherd/recipes/stop-dev",
         "usr/share/procherd/procherd-record.schema.json",
         "usr/share/procherd/patterns/node-dev",
     ] {

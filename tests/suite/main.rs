@@ -27,5 +27,6 @@ mod pspawn;
 mod pstree_json;
 mod ptrack;
 mod pzombies;
+mod recipes;
 mod support;
 mod views;

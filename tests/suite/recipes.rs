@@ -1,0 +1,228 @@
+//! The recipes: scripts made of the tools alone, on real stacks.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::support::tool::Tool;
+use crate::support::{Scene, arena, project, skip, sources};
+
+/// A recipe, run in the folder `project` of a scene, with the recipes and the tools in the path.
+fn recipe(scene: &Scene, line: &str) -> Tool {
+    std::fs::create_dir_all(scene.home().join("project")).expect("a folder");
+    let recipes = project().join("tools/recipes");
+    scene
+        .sh(&format!("PATH={}:$PATH; {line}", recipes.display()))
+        .cwd(&scene.home().join("project"))
+        .within(Duration::from_secs(60))
+}
+
+fn write(scene: &Scene, name: &str, text: &str) {
+    let path = scene.home().join("project").join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    std::fs::write(path, text).expect("written");
+}
+
+/// The names and numbers of the services of the project that live.
+fn services(scene: &Scene) -> Vec<(String, u64)> {
+    let listed = recipe(scene, "ptrack list --project . --alive").run().ended(0);
+    let one = |record: &serde_json::Value| {
+        (record["service"].as_str().unwrap_or_default().to_owned(), record["pid"].as_u64().unwrap_or(0))
+    };
+    listed.records().iter().map(one).collect()
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    socket.local_addr().expect("an address").port()
+}
+
+fn has_python() -> bool {
+    let there = std::process::Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        skip("there is no python3");
+    }
+    there
+}
+
+// proves: S21 S26 W33 S16 S33
+#[test]
+fn a_stack_is_started_once_waited_for_and_stopped_for_good() {
+    if !has_python() {
+        return;
+    }
+    arena::inside(|| {
+        let scene = Scene::new();
+        let port = free_port();
+        write(&scene, "backend/index.html", "hello");
+        let services_file = format!(
+            "# name port folder command\n\napi {port} backend python3 -m http.server {port} --bind 127.0.0.1\n\
+             worker - . sh -c 'setsid sleep 1001 & (sleep 1002 &); exec sleep 1003'\n"
+        );
+        write(&scene, "services.conf", &services_file);
+        let started = recipe(&scene, "start-dev").run().ended(0);
+        for phase in ["[1/4]", "[2/4]", "[3/4]", "[4/4]", "healthy"] {
+            assert!(started.text().contains(phase), "{started:?}");
+        }
+        let first = services(&scene);
+        assert_eq!(first.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["api", "worker"]);
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "it is up when start-dev returns");
+        recipe(&scene, "start-dev").run().ended(0);
+        assert_eq!(services(&scene), first, "what runs is left as it is");
+        let stopped = recipe(&scene, "stop-dev").run().ended(0);
+        for phase in ["[1/5]", "[2/5]", "[3/5]", "[4/5]", "[5/5]", "nothing is left"] {
+            assert!(stopped.text().contains(phase), "{stopped:?}");
+        }
+        assert!(services(&scene).is_empty());
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is free");
+        let left = recipe(&scene, "porphans --untracked --pattern 'sleep 100[123]' --expect 0").run();
+        left.ended(0);
+    });
+}
+
+// proves: S27 S31
+#[test]
+fn a_stop_ends_leftovers_of_this_project_and_nothing_of_the_next() {
+    arena::inside(|| {
+        let scene = Scene::new();
+        for folder in ["project", "other"] {
+            std::fs::create_dir_all(scene.home().join(folder)).expect("a folder");
+        }
+        let leftover = |folder: &str| {
+            let words = ["orphan", "2", "--title", "npm run dev", "--", "npm run dev"];
+            scene.actor(words).cwd(&scene.home().join(folder)).start()
+        };
+        let (ours, others) = (leftover("project"), leftover("other"));
+        let stopped = recipe(&scene, "stop-dev --force").run().ended(0);
+        assert!(stopped.stderr.contains("by force"), "how many needed force is said: {stopped:?}");
+        ours.assert_nobody_left();
+        assert!(others.all("orphan").iter().all(|id| id.alive()), "the project next door goes on");
+    });
+}
+
+#[test]
+fn a_service_that_does_not_come_up_is_named_and_the_rest_runs() {
+    let scene = Scene::new();
+    write(&scene, "services.conf", "good - . sleep 1004\nbad - . false\n");
+    let said = recipe(&scene, "start-dev --timeout 1s").run();
+    assert_ne!(said.code, Some(0), "{said:?}");
+    assert!(said.stderr.contains("bad"), "{said:?}");
+    assert_eq!(services(&scene).len(), 1);
+    recipe(&scene, "stop-dev --force").run().ended(0);
+    assert!(services(&scene).is_empty());
+}
+
+#[test]
+fn wrong_files_and_wrong_words_are_misuse_in_one_line() {
+    let scene = Scene::new();
+    write(&scene, "services.conf", "api 8001\n");
+    assert!(recipe(&scene, "start-dev").run().ended(2).stderr.contains("a line has a name"));
+    assert!(recipe(&scene, "start-dev nowhere").run().ended(2).one_message().contains("nowhere"));
+    assert!(recipe(&scene, "stop-dev nowhere").run().ended(2).one_message().contains("no such folder"));
+    recipe(&scene, "clear-port").run().ended(2).one_message();
+    recipe(&scene, "clear-port http").run().ended(2).one_message();
+    let page = std::fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
+    for (path, text) in sources("tools/recipes", &[""]) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(page.contains(&format!(".Ss {name}")), "procherd-recipes.7 does not describe {name}");
+        assert!(text.starts_with("#!/bin/sh\n"), "{name} is for any shell");
+        let help = recipe(&scene, &format!("{name} -h")).run().ended(0).quiet();
+        assert!(
+            help.text().contains(&format!("    {name} ")) && help.text().contains("Exit"),
+            "{name}: {help:?}"
+        );
+        if name != "clear-port" {
+            assert!(
+                recipe(&scene, &format!("{name} --wrong")).run().ended(2).one_message().contains("--wrong")
+            );
+        }
+    }
+}
+
+// proves: W18 W31 S35
+#[test]
+fn a_port_is_cleared_and_its_client_goes_on() {
+    arena::inside(|| {
+        let scene = Scene::new();
+        let holder = scene.start(["listen", "--heirs", "1"]);
+        let port = holder.fact("port");
+        let mut client = scene.start(["witness"]);
+        let connected = std::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).expect("a port")));
+        assert!(connected.is_ok(), "this test is a client of it");
+        recipe(&scene, &format!("clear-port {port}")).run().ended(0);
+        holder.assert_nobody_left();
+        client.assert_untouched();
+        recipe(&scene, &format!("pports --check {port}")).run().ended(1);
+        recipe(&scene, &format!("clear-port {port}")).run().ended(0);
+    });
+}
+
+// proves: W56
+#[test]
+fn a_reset_clears_everything_and_forgets_it() {
+    let scene = Scene::new();
+    write(&scene, "services.conf", "one - . sleep 1005\n");
+    write(&scene, "backend/.run/old.pid", "4194304\n");
+    recipe(&scene, "start-dev").run().ended(0);
+    recipe(&scene, "reset-env --no-start").run().ended(0);
+    assert!(services(&scene).is_empty());
+    assert!(
+        !scene.home().join("project/backend/.run/old.pid").exists(),
+        "a pid file that names nobody is gone"
+    );
+    assert_eq!(recipe(&scene, "ptrack list --count").run().ended(0).text(), "0\n");
+    recipe(&scene, "reset-env").run().ended(0);
+    assert_eq!(services(&scene).len(), 1, "it runs again");
+    recipe(&scene, "stop-all --force").run().ended(0);
+    assert!(services(&scene).is_empty());
+}
+
+// proves: M38 W52
+#[test]
+fn a_preflight_says_what_is_missing() {
+    let scene = Scene::new();
+    recipe(&scene, "preflight").run().ended(0);
+    let missing = recipe(&scene, "preflight --require .env").run().ended(1);
+    assert!(missing.stderr.contains("preflight: .env: it is required"), "{missing:?}");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let held = recipe(&scene, &format!("preflight --port {port}")).run().ended(1);
+    assert!(held.stderr.contains(&format!("port {port}")), "{held:?}");
+    write(&scene, ".env", "");
+    recipe(&scene, &format!("preflight --require .env --port {}", free_port())).run().ended(0);
+}
+
+// proves: S15 S28
+#[test]
+fn containers_of_the_project_are_taken_down_by_the_client_that_is_installed() {
+    let scene = Scene::new();
+    write(&scene, "compose.yaml", "services: {}\n");
+    // The client is played here: what it is told, and where, is what matters.
+    let bin: PathBuf = scene.home().join("bin");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    let client =
+        "#!/bin/sh\n[ \"$2\" = version ] || echo \"$PWD: $*\" >> \"$TOLD\"\n[ ! -e \"$TOLD.fails\" ]\n";
+    std::fs::write(bin.join("docker"), client).expect("written");
+    std::fs::set_permissions(bin.join("docker"), std::fs::Permissions::from_mode(0o755)).expect("permitted");
+    let told = scene.home().join("told");
+    let stop = |words: &str| {
+        recipe(&scene, &format!("PATH={}:$PATH stop-dev {words}", bin.display())).env("TOLD", &told)
+    };
+    write(&scene, "services.conf", "one - . sleep 1006\n");
+    recipe(&scene, "start-dev").run().ended(0);
+    stop("--containers --grace 7s").run().ended(0);
+    let line = std::fs::read_to_string(&told).expect("it was called");
+    let folder = scene.home().join("project").canonicalize().expect("a folder");
+    assert_eq!(line, format!("{}: compose down --remove-orphans --volumes --timeout 7\n", folder.display()));
+    assert_eq!(services(&scene).len(), 1, "the processes go on");
+    std::fs::write(told.with_extension("fails"), "").expect("written");
+    // A client that fails even to say its version is not there.
+    let without = stop("--containers").run().ended(0);
+    assert!(
+        without.text().contains("neither docker compose nor podman compose") || without.text().contains("ok"),
+        "{without:?}"
+    );
+    recipe(&scene, "stop-dev --force").run().ended(0);
+    assert!(services(&scene).is_empty());
+}
