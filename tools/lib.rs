@@ -7,6 +7,7 @@ pub mod frame;
 pub mod pdoctor;
 pub mod pdups;
 pub mod pfmt;
+pub mod pgone;
 pub mod phung;
 pub mod pkill_tree;
 pub mod porphans;
@@ -27,6 +28,7 @@ pub const TOOLS: &[frame::Tool] = &[
     pdups::TOOL,
     pports::TOOL,
     pkill_tree::TOOL,
+    pgone::TOOL,
     ptrack::TOOL,
     preap::TOOL,
     pspawn::TOOL,

@@ -8,6 +8,8 @@
 //! and the signal, a few microseconds, the process may end and its number be given away. That race is accepted and
 //! written in the manual; it needs the whole range of numbers to be used up within that time.
 
+mod watch;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::signal::Signal;
 use crate::source::{Source, Stat, stat_at};
 use crate::status::{End, State};
 use crate::sys;
+
+pub use watch::Watch;
 
 /// A process that was proved to be the one that was meant, and is held so that it stays so.
 #[derive(Debug)]

@@ -13,7 +13,7 @@
 //! | meaning   | `record` `tree` `select` `program` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` `cgroup` |
-//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` |
+//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` `wait` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
 //!
@@ -51,4 +51,5 @@ pub mod session;
 pub mod snapshot;
 pub mod spawn;
 pub mod terminate;
+pub mod wait;
 pub mod zombies;

@@ -52,6 +52,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pdups", pdups),
     ("pports", pports),
     ("pkill-tree", pkill_tree),
+    ("pgone", pgone),
     ("ptrack", ptrack),
     ("preap", preap),
     ("pspawn", pspawn),
@@ -127,6 +128,27 @@ fn pports(scene: &Scene) -> Streams {
         scene.tool("pports").arg(&port).under(["--uid", "65534"]).run(),
     ];
     (outputs, &["process", "socket"])
+}
+
+fn pgone(scene: &Scene) -> Streams {
+    let (zombie, tree) = (scene.start(["zombie"]), scene.start(["tree", "--depth", "1"]));
+    let listener = scene.start(["listen"]);
+    let port = listener.fact("port").to_string();
+    scene.tool("ptrack").args(["save", "api", &tree.root().operand()]).run().ended(0);
+    let file = scene.home().join("file").display().to_string();
+    let run = |words: &[&str]| scene.tool("pgone").args(["-t", "50ms"]).args(words).run();
+    let mut outputs = vec![
+        run(&["4194304", &zombie.one("zombie").operand(), &tree.root().operand()]),
+        run(&["api"]),
+        run(&["--ready", "api", "web", "--port", &port, "--port", "1..2/udp", "--quiet-file", &file]),
+        run(&["--port", &port]),
+        run(&["--port", "1..2", "--settle", "1m"]),
+        run(&["--port", "1", "--quiet-file", &file]),
+        run(&["--port", "1", "--quiet-file", &file, "--for", "1ms"]),
+        scene.tool("pgone").args(["-t", "50ms", "--port", &port]).under(["--uid", "65534"]).run(),
+    ];
+    outputs.push(scene.tool("pgone").stdin(format!("{}\n", tree.root().operand())).arg("-t0s").run());
+    (outputs, &["outcome"])
 }
 
 fn pkill_tree(scene: &Scene) -> Streams {

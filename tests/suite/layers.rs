@@ -24,6 +24,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "spawn",
             "session",
             "supervise",
+            "wait",
         ],
     ),
 ];

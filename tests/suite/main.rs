@@ -16,6 +16,7 @@ mod manners;
 mod pdoctor;
 mod pdups;
 mod pfmt;
+mod pgone;
 mod phung;
 mod pipelines;
 mod pkill_tree;

@@ -40,6 +40,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pdups", OnRequest, Others, &["-p", "nobody-is-called-this"]),
     ("pports", OnRequest, Others, &["--first-free", "1..65535"]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
+    ("pgone", Required, Processes, &["--port", "1"]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),
     ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),

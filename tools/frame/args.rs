@@ -8,12 +8,33 @@ use procherd::error::{Error, Kind, Result};
 use procherd::host;
 use procherd::registry::{self, Registry};
 use procherd::select::{self, Selection};
+use procherd::sockets::Protocol;
+use procherd::wait::Port;
 
 use super::output::Format;
 
 /// Parses a duration option.
 pub fn duration(text: &str) -> std::result::Result<Duration, String> {
     procherd::text::parse_duration(text)
+}
+
+/// Reads a port, or a range that includes both ends; with `/tcp` or `/udp`, of that protocol alone.
+pub fn ports(text: &str) -> std::result::Result<Port, String> {
+    let (numbers, protocol) = match text.rsplit_once('/') {
+        Some((numbers, "tcp")) => (numbers, Some(Protocol::Tcp)),
+        Some((numbers, "udp")) => (numbers, Some(Protocol::Udp)),
+        Some(_) => return Err("the protocol is tcp or udp".into()),
+        None => (text, None),
+    };
+    let port = |text: &str| match text.parse::<u16>() {
+        Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        _ => Err("not a port (1 to 65535) or a range such as 8001..8100".to_owned()),
+    };
+    let (first, last) = match numbers.split_once("..") {
+        Some((first, last)) => (port(first)?, port(last)?),
+        None => (port(numbers)?, port(numbers)?),
+    };
+    if first > last { Err("the range is empty".into()) } else { Ok((first..=last, protocol)) }
 }
 
 /// Whether to do something that depends on a terminal.

@@ -145,6 +145,36 @@ struct Successor {
     start_ticks: u64,
 }
 
+/// Writes what became of a process of which nothing could be seen: into the record that asked for it, where there is one.
+pub fn write_missing(
+    identity: &Identity,
+    record: Option<&Record>,
+    outcome: &str,
+    why: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    if let Some(record) = record {
+        let mut record = record.clone();
+        record.set("type", "outcome");
+        record.set("outcome", outcome);
+        if let Some(why) = why {
+            record.set("why", why);
+        }
+        record.write_line(out);
+        return;
+    }
+    let mut line = Line::new(out, "outcome");
+    line.field("pid", &identity.pid)
+        .known("pidfd_inode", identity.inode.filter(|inode| *inode > 0).as_ref())
+        .known("start_ticks", identity.start_ticks.as_ref())
+        .known("boot_id", identity.boot.as_ref())
+        .known("pid_ns", identity.pid_ns.as_ref())
+        .known("host", identity.host.as_deref())
+        .field("outcome", outcome)
+        .known("why", why);
+    line.end();
+}
+
 /// The records that asked, by process.
 struct Records(HashMap<Pid, Vec<(Identity, Record)>>);
 
@@ -188,25 +218,7 @@ impl Observer for Ending {
         }
         let record = self.asked.of_process(identity).cloned();
         self.write(|out| {
-            if let Some(mut record) = record {
-                record.set("type", &"outcome");
-                record.set("outcome", &missing.outcome.word());
-                if let Some(why) = &missing.why {
-                    record.set("why", why);
-                }
-                record.write_line(out);
-                return;
-            }
-            let mut line = Line::new(out, "outcome");
-            line.field("pid", &identity.pid)
-                .known("pidfd_inode", identity.inode.filter(|inode| *inode > 0).as_ref())
-                .known("start_ticks", identity.start_ticks.as_ref())
-                .known("boot_id", identity.boot.as_ref())
-                .known("pid_ns", identity.pid_ns.as_ref())
-                .known("host", identity.host.as_deref())
-                .field("outcome", missing.outcome.word())
-                .known("why", missing.why.as_ref());
-            line.end();
+            write_missing(identity, record.as_ref(), missing.outcome.word(), missing.why.as_deref(), out);
         });
     }
 

@@ -15,9 +15,8 @@ use procherd::tree::Index;
 use serde::Serialize;
 
 use super::Args;
-use super::live::{self, Look};
-use super::look::{fault, sheet};
-use crate::frame::{Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search};
+use super::look::{Ownerless, fault, sheet};
+use crate::frame::{Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search, Sockets, look_at_sockets};
 
 /// A registered service that was given a port.
 struct Entry {
@@ -88,7 +87,7 @@ pub(crate) fn clashes(
     if entries.is_empty() {
         return Ok(found);
     }
-    let Look { scene, held, .. } = look(&entries, registry, reporter)?;
+    let Sockets { scene, held, .. } = look(&entries, registry, reporter)?;
     for (index, sockets) in held {
         let of_port = by_port(&sockets);
         for entry in entries.iter().filter(|entry| of_port.contains_key(&entry.port)) {
@@ -106,18 +105,20 @@ fn named_twice(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 }
 
 /// Looks who listens on the ports of services.
-fn look(entries: &[Entry], registry: &RegistryArgs, reporter: &mut Reporter) -> Result<Look> {
+fn look(entries: &[Entry], registry: &RegistryArgs, reporter: &mut Reporter) -> Result<Sockets> {
     let query = Query {
         protocols: vec![Protocol::Tcp],
         ports: entries.iter().map(|entry| (entry.port..=entry.port, None)).collect(),
         ..Query::default()
     };
-    live::look(&query, false, None, registry, reporter)
+    look_at_sockets(&query, false, None, registry, reporter)
 }
 
 /// Reports who holds a port of a service that it does not belong to.
 fn held(args: &Args, entries: &[Entry], output: &mut Output, reporter: &mut Reporter) -> Result<usize> {
-    let Look { scene, held, ownerless, .. } = look(entries, &args.registry, reporter)?;
+    let Sockets { scene, held, ownerless, .. } = look(entries, &args.registry, reporter)?;
+    let ownerless: Vec<Ownerless> =
+        ownerless.into_iter().map(|(socket, missing)| Ownerless { socket, missing, record: None }).collect();
     let mut search = Search::new(scene, args.selection()?);
     let mut count = 0;
     for (index, sockets) in held {

@@ -7,8 +7,8 @@ use procherd::sockets::{self, Query};
 use procherd::source::Source;
 
 use super::Args;
-use super::wanted::{Wanted, range};
-use crate::frame::{Exit, Format, Outcome, Output, OutputArgs, Reporter};
+use super::wanted::Wanted;
+use crate::frame::{Exit, Format, Outcome, Output, OutputArgs, Reporter, ports};
 use procherd::sockets::Protocol;
 use procherd::table::Shape;
 
@@ -16,9 +16,9 @@ use procherd::table::Shape;
 pub(super) fn first(args: &Args, text: &str, wanted: &Wanted, reporter: &mut Reporter) -> Outcome {
     let invalid =
         |why: String| Error::new(Kind::Invalid, "read options", format_args!("--first-free {text}"), why);
-    let range = range(text).map_err(invalid)?;
-    let protocols: Vec<Protocol> =
-        wanted.query.protocols.iter().copied().filter(|protocol| *protocol != Protocol::Unix).collect();
+    let (range, protocol) = ports(text).map_err(invalid)?;
+    let asked = protocol.map_or(wanted.query.protocols.clone(), |protocol| vec![protocol]);
+    let protocols = asked.into_iter().filter(|protocol| *protocol != Protocol::Unix).collect();
     let query = Query { any: true, protocols, family: wanted.query.family, ..Query::default() };
     let mut used: Vec<u16> = sockets::list(&query)?.iter().filter_map(sockets::Socket::port).collect();
     match given(args) {

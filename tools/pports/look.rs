@@ -10,10 +10,7 @@ use procherd::tree::Index;
 use serde::Serialize;
 
 use super::Args;
-use crate::frame::{Output, Reporter, Search, Sheet};
-
-/// A process and what it holds.
-pub(super) type Holder = (Index, Vec<Socket>);
+use crate::frame::{Holder, Output, Reporter, Search, Sheet};
 
 /// A socket that nobody was seen to hold.
 pub(super) struct Ownerless {

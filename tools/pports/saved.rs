@@ -8,9 +8,9 @@ use procherd::sockets::{Missing, Socket};
 use procherd::stream::{Item, Reader};
 
 use super::Args;
-use super::look::{Findings, Holder, Ownerless};
+use super::look::{Findings, Ownerless};
 use super::wanted::Wanted;
-use crate::frame::{Reporter, Scene, Search};
+use crate::frame::{Holder, Reporter, Scene, Search};
 
 /// Reads a file of records that pports has written, and keeps what the options want.
 pub(super) fn read(args: &Args, file: &Path, wanted: &Wanted, reporter: &mut Reporter) -> Result<Findings> {

@@ -6,7 +6,7 @@ use procherd::error::{Error, Kind, Result};
 use procherd::sockets::{self, Family, Protocol, Query, Socket, State};
 use procherd::text::Text;
 
-use crate::frame::Reporter;
+use crate::frame::{Reporter, ports};
 
 /// Options that choose sockets.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -115,39 +115,20 @@ fn name(text: &str, query: &mut Query) -> Result<()> {
         query.abstracts.push(Text::from(name));
         return Ok(());
     }
-    let (numbers, protocol) = match text.rsplit_once('/') {
-        Some((numbers, "tcp")) if is_ports(numbers) => (numbers, Some(Protocol::Tcp)),
-        Some((numbers, "udp")) if is_ports(numbers) => (numbers, Some(Protocol::Udp)),
-        Some((numbers, _)) if is_ports(numbers) => return Err(invalid("the protocol is tcp or udp")),
-        Some(_) => {
-            query.paths.push(Text::from(text));
-            return Ok(());
-        }
-        None => (text, None),
-    };
+    if text.contains('/') && !text.rsplit_once('/').is_some_and(|(numbers, _)| is_ports(numbers)) {
+        query.paths.push(Text::from(text));
+        return Ok(());
+    }
     if text == "-" {
         return Err(invalid("it reads standard input, and stands alone"));
     }
-    query.ports.push((range(numbers).map_err(|why| invalid(&why))?, protocol));
+    query.ports.push(ports(text).map_err(|why| invalid(&why))?);
     Ok(())
 }
 
 fn is_ports(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-}
-
-/// Reads a port or a range that includes both ends.
-pub(super) fn range(text: &str) -> std::result::Result<RangeInclusive<u16>, String> {
-    let port = |text: &str| match text.parse::<u16>() {
-        Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        _ => Err("neither a port (1 to 65535), a range such as 8001..8100, a path nor an @name".to_owned()),
-    };
-    let (first, last) = match text.split_once("..") {
-        Some((first, last)) => (port(first)?, port(last)?),
-        None => (port(text)?, port(text)?),
-    };
-    if first > last { Err("the range is empty".into()) } else { Ok(first..=last) }
 }
 
 #[cfg(test)]

@@ -110,8 +110,10 @@ impl Freed {
     /// Takes all news. What they say does not matter: some may have been lost, so the caller looks again.
     pub fn take(&self) {
         let mut buffer = [0; 8192];
-        while !matches!(recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()), Ok(0) | Err(Errno::EAGAIN))
-        {
+        let mut more = true;
+        while more {
+            let read = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty());
+            more = matches!(read, Ok(1..) | Err(Errno::EINTR | Errno::ENOBUFS));
         }
     }
 }

@@ -203,6 +203,13 @@ pub(crate) const OUTCOME: &[Field] = &[
     Field("zombie", IfKnown, |v| v == true),
     Field("wait_channel", IfKnown, is_word),
     Field("replaced_by", IfKnown, |v| v.is_array() || v.is_object()),
+    Field("port", IfKnown, is_port),
+    Field("last_port", IfKnown, is_port),
+    Field("name", IfKnown, is_word),
+    Field("protocol", IfKnown, |v| v == "tcp" || v == "udp"),
+    Field("file", IfKnown, is_text),
+    Field("sockets", IfKnown, |v| v.as_array().is_some_and(|all| all.iter().all(is_socket))),
+    Field("owner", IfKnown, |v| v.as_str().is_some_and(|word| OWNERS.contains(&word))),
 ];
 
 /// All words that an outcome may be.
@@ -216,6 +223,13 @@ pub(crate) const OUTCOMES: &[&str] = &[
     "not-permitted",
     "survived",
     "replaced",
+    "free",
+    "held",
+    "unsettled",
+    "quiet",
+    "changing",
+    "ready",
+    "missing",
 ];
 
 /// Records of the type `process`, with what a tool adds.

@@ -1,0 +1,5 @@
+//! See `procherd_tools::pgone`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::pgone::main()
+}
