@@ -4,6 +4,7 @@ mod conflicts;
 mod files;
 mod missing;
 mod narrow;
+mod uvicorn;
 
 use serde_json::Value;
 
