@@ -23,6 +23,7 @@ INSTALLED = \
 	$(foreach file,$(wildcard completions/fish/*),644:$(file):$(FISHDIR)/$(notdir $(file))) \
 	$(foreach file,$(wildcard tools/patterns/*),644:$(file):$(DATADIR)/procherd/patterns/$(notdir $(file))) \
 	$(foreach file,$(wildcard tools/recipes/*),755:$(file):$(DATADIR)/procherd/recipes/$(notdir $(file))) \
+	$(foreach file,$(wildcard tools/hooks/*),$(if $(suffix $(file))$(filter %/crontab,$(file)),644,755):$(file):$(DATADIR)/procherd/hooks/$(notdir $(file))) \
 	$(foreach file,$(wildcard man/*.json),644:$(file):$(DATADIR)/procherd/$(notdir $(file)))
 
 all:
@@ -100,8 +101,8 @@ install:
 
 uninstall:
 	@set -e; for item in $(INSTALLED); do rm -f "$(DESTDIR)$${item##*:}"; done
-	@rmdir "$(DESTDIR)$(DATADIR)/procherd/patterns" "$(DESTDIR)$(DATADIR)/procherd/recipes" \
-		"$(DESTDIR)$(DATADIR)/procherd" 2>/dev/null || :
+	@for folder in /patterns /recipes /hooks ""; do \
+		rmdir "$(DESTDIR)$(DATADIR)/procherd$$folder" 2>/dev/null || :; done
 
 # A Debian package, in the folder DEB.
 DEB = .

@@ -1,0 +1,92 @@
+//! The hooks that are shipped: git, GitHub Actions, cron. Each runs as its caller runs it.
+
+use crate::support::arena::inside;
+use crate::support::tool::Tool;
+use crate::support::wait::dead_within;
+use crate::support::{SOON, Scene, project};
+
+/// A shipped hook, run by the shell with the tools on its PATH.
+fn hook(scene: &Scene, name: &str, words: &str) -> Tool {
+    scene.sh(&format!("'{}' {words}", project().join("tools/hooks").join(name).display()))
+}
+
+// proves: W40
+#[test]
+fn git_aborts_a_commit_while_something_is_left_behind() {
+    inside(|| {
+        let scene = Scene::new();
+        let folder = scene.home().join("repository");
+        std::fs::create_dir(&folder).expect("a folder");
+        let setup = "git init -q . && git config user.email a@example.invalid && git config user.name a && echo x > x && git add x";
+        let linked = format!(
+            "{setup} && ln -s '{}' .git/hooks/pre-commit",
+            project().join("tools/hooks/pre-commit").display()
+        );
+        scene.sh(&linked).cwd(&folder).run().ended(0);
+        let left = scene.actor(["orphan"]).cwd(&folder).start();
+        let said = scene.sh("git commit -q -m one").cwd(&folder).run();
+        assert!(said.code != Some(0) && said.stderr.contains("left behind"), "{said:?}");
+        assert!(left.one("orphan").alive(), "nothing was touched");
+        drop(left);
+        scene.sh("git commit -q -m one").cwd(&folder).run().ended(0);
+    });
+}
+
+// proves: W41
+#[test]
+fn the_step_of_github_actions_fails_its_job() {
+    inside(|| {
+        let scene = Scene::new();
+        let text =
+            std::fs::read_to_string(project().join("tools/hooks/github-actions.yml")).expect("the step");
+        let (_, script) = text.split_once("run: |\n").expect("a script");
+        // The runner's own shell: bash -e, as its documentation has it.
+        let step = || scene.sh(&format!("set -e\n{script}")).env("GITHUB_WORKSPACE", scene.home()).run();
+        step().ended(0);
+        let left = scene.start(["orphan"]);
+        step().ended(1);
+        drop(left);
+        step().ended(0);
+    });
+}
+
+// proves: W45 W53
+#[test]
+fn a_scan_prints_only_what_it_found_and_cleans_only_when_it_is_told() {
+    inside(|| {
+        let scene = Scene::new();
+        let mut beside = scene.start(["tree", "--depth", "1"]);
+        let said = hook(&scene, "scan", "--min-age 0s").run().ended(0).quiet();
+        assert!(said.stdout.is_empty(), "no mail: {said:?}");
+        let left = scene.start(["orphan", "--depth", "1"]);
+        let said = hook(&scene, "scan", "--min-age 0s").run().ended(1).quiet();
+        assert_eq!(said.ids(), [left.one("orphan")], "mail with a record");
+        let log = scene.home().join("log").display().to_string();
+        let said = hook(&scene, "scan", &format!("--log '{log}' --min-age 0s")).run().ended(1).quiet();
+        assert!(said.stdout.is_empty(), "no mail: {said:?}");
+        assert_eq!(std::fs::read_to_string(&log).expect("a log").lines().count(), 1);
+        assert!(left.one("orphan").alive(), "nothing was touched");
+        let said = hook(&scene, "scan", "--clean --min-age 0s").run().ended(0);
+        assert_eq!(said.ids(), [left.one("orphan")]);
+        assert!(dead_within(SOON, &left.all("orphan")).is_empty());
+        beside.assert_untouched();
+        hook(&scene, "scan", "--log").run().ended(2);
+    });
+}
+
+#[test]
+fn the_lines_of_the_crontab_name_what_is_shipped() {
+    let text = std::fs::read_to_string(project().join("tools/hooks/crontab")).expect("the lines");
+    let jobs: Vec<&str> = text.lines().filter(|line| line.contains("/procherd/hooks/")).collect();
+    assert_eq!(jobs.len(), 3);
+    for line in jobs {
+        let path = line.split_whitespace().find(|word| word.contains("/hooks/")).expect("a path");
+        let name = path.rsplit('/').next().expect("a name");
+        assert!(project().join("tools/hooks").join(name).is_file(), "{line}");
+        assert_eq!(
+            line.trim_start_matches('#').split_whitespace().count().min(6),
+            6,
+            "five times and a command"
+        );
+    }
+}
