@@ -17,6 +17,7 @@ pub mod psession;
 pub mod pspawn;
 pub mod pstree_json;
 pub mod ptrack;
+pub mod pwatch;
 pub mod pzombies;
 
 /// Every tool of the suite by name, in the order of the manual. Tests and generators go through this list.
@@ -33,6 +34,7 @@ pub const TOOLS: &[frame::Tool] = &[
     preap::TOOL,
     pspawn::TOOL,
     psession::TOOL,
+    pwatch::TOOL,
     pfmt::TOOL,
     pdoctor::TOOL,
 ];

@@ -16,10 +16,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::host::Host;
+use crate::host::{Host, own_uid};
 use crate::id::{Identity, Pid, Standing};
+use crate::record::Process;
 use crate::signal::Signal;
-use crate::source::{Source, Stat, stat_at};
+use crate::source::{Source, Stat, parse_stat, stat_at};
 use crate::status::{End, State};
 use crate::sys;
 
@@ -195,6 +196,18 @@ impl Handle {
             Hold::Folder { .. } => None,
         }
     }
+}
+
+/// How a zombie ended: the kernel shows its wait status to those who may trace it (proc_pid_stat(5), field 52). None when it
+/// has been reaped, or may not be seen.
+pub fn end_of_zombie(source: &Source, process: &Process) -> Option<End> {
+    let line = source.whole(process.pid, "stat").ok()?;
+    parse_stat(&line).filter(|stat| is_dead(stat) && stat.start_ticks == process.start_ticks)?;
+    // 0 is shown where it is hidden, too: only the owner of the process can tell them apart.
+    let own = process.uid.is_some_and(|uid| uid == own_uid()) || own_uid() == 0;
+    let last = line.rsplit(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
+    let status = std::str::from_utf8(last).ok()?.parse().ok().filter(|_| own)?;
+    End::from_wait_status(status)
 }
 
 /// Tells whether a stat line is that of a process with no living thread.

@@ -13,7 +13,7 @@
 //! | meaning   | `record` `tree` `select` `program` `evidence` |
 //! | form      | `stream` `table` |
 //! | system    | `sys` `host` `source` `handle` `sockets` `cgroup` |
-//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `terminate` `health` `spawn` `session` `supervise` `wait` |
+//! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `follow` `terminate` `health` `spawn` `session` `supervise` `wait` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
 //!
@@ -44,6 +44,7 @@ pub mod sockets;
 pub mod source;
 pub mod sys;
 
+pub mod follow;
 pub mod hung;
 pub mod pipeline;
 pub mod registry;

@@ -27,6 +27,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::page_size;
 use crate::id::Pid;
 use crate::record::{Denied, Hints, Process, Rare};
+use crate::select::{Fact, Facts};
 use crate::status::State;
 use crate::sys;
 use crate::text::Text;
@@ -205,6 +206,29 @@ impl Source {
         let flags = OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC;
         openat(&self.folder, path.of(pid, ""), flags, Mode::empty())
             .map_err(|errno| Error::system("open", format!("/proc/{pid}"), errno))
+    }
+}
+
+/// The facts of the live system. Each is read when it is asked for.
+impl Facts for Source {
+    fn exe(&self, process: &Process) -> Fact {
+        fact(self.link(process.pid, "exe").map(OsString::into_vec))
+    }
+
+    fn cwd(&self, process: &Process) -> Fact {
+        fact(self.link(process.pid, "cwd").map(OsString::into_vec))
+    }
+
+    fn environ(&self, process: &Process) -> Fact {
+        fact(Self::environ(self, process.pid))
+    }
+}
+
+fn fact(read: Result<Vec<u8>>) -> Fact {
+    match read {
+        Ok(bytes) => Fact::Known(bytes),
+        Err(error) if error.kind() == Kind::Gone => Fact::Absent,
+        Err(_) => Fact::Hidden,
     }
 }
 

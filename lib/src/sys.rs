@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the one module that may call the kernel directly")]
 
 mod child;
+mod connector;
 mod folder;
 mod process;
 
@@ -20,6 +21,7 @@ use crate::status::End;
 pub use child::{
     Change, dead_child, is_ignored, keep_descriptor, next_change, take, wait_for, wait_for_signal,
 };
+pub use connector::{Connector, News};
 pub use folder::{entry_names, read_entries, read_link};
 pub use process::{
     Side, close_from, close_on_exec_from, fork, fork_apart, fork_into, keep_dead_children, leave,

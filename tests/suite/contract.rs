@@ -57,6 +57,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("preap", preap),
     ("pspawn", pspawn),
     ("psession", psession),
+    ("pwatch", pwatch),
     ("pfmt", pfmt),
     ("pdoctor", pdoctor),
 ];
@@ -272,6 +273,23 @@ fn pdoctor(scene: &Scene) -> Streams {
     let examined = scene.tool("pdoctor").arg("--all").run().ended(0);
     std::fs::write(scene.registry(), "{").expect("written");
     (vec![examined, scene.tool("pdoctor").run().ended(1)], &["finding"])
+}
+
+fn pwatch(scene: &Scene) -> Streams {
+    let wrapper = scene.start(["respawner"]);
+    let operand = wrapper.root().operand();
+    scene.tool("ptrack").args(["save", "api", &operand]).run().ended(0);
+    let mut running = scene.tool("pwatch").args([&operand, "--until", "gone"]).start();
+    crate::support::wait_until(crate::support::SOON, "it follows", || running.waits());
+    wrapper.one("child").signal(nix::sys::signal::Signal::SIGKILL);
+    let started = |record: &Value| record["event"] == "started";
+    crate::support::wait_until(crate::support::SOON, "its successor is told", || running.seen(started));
+    scene.tool("ptrack").args(["rm", "api"]).run().ended(0);
+    crate::support::wait_until(crate::support::SOON, "it is struck out", || {
+        running.seen(|record| record["event"] == "unregistered")
+    });
+    drop(wrapper);
+    (vec![running.finish()], &["event"])
 }
 
 #[test]

@@ -19,6 +19,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "registry",
             "zombies",
             "hung",
+            "follow",
             "terminate",
             "health",
             "spawn",

@@ -28,6 +28,7 @@ mod psession;
 mod pspawn;
 mod pstree_json;
 mod ptrack;
+mod pwatch;
 mod pzombies;
 mod recipes;
 mod support;

@@ -45,6 +45,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("preap", Never, Others, &["--dry-run"]),
     ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),
     ("psession", Never, Others, &["true"]),
+    ("pwatch", OnRequest, Processes, &["--timeout", "100ms", "-p", "nobody-is-called-this"]),
     ("pfmt", Anything, Others, &[]),
     ("pdoctor", Never, Others, &[]),
 ];

@@ -1,10 +1,9 @@
 //! What a finder looks at: the live table or a saved one, with the same questions answered for both.
 
 use std::collections::HashSet;
-use std::os::unix::ffi::OsStringExt;
 
 use procherd::error::{Error, Kind, Result};
-use procherd::evidence::Registered;
+use procherd::evidence::{Registered, Registration};
 use procherd::handle::{self, Look};
 use procherd::host::Host;
 use procherd::id::{Identity, Pid};
@@ -211,11 +210,7 @@ impl Scene {
     /// anything.
     pub fn add_membership(&self, index: Index, sheet: &mut Sheet<'_>) -> bool {
         let Some(entry) = self.registered.nearest(index, &self.table) else { return false };
-        sheet
-            .known("service", entry.service.as_ref())
-            .field("scope", entry.scope)
-            .known("project", entry.project.as_ref())
-            .known("session", entry.session.as_ref());
+        sheet.membership(entry);
         true
     }
 
@@ -255,36 +250,25 @@ fn read_saved(host: &Host, input: impl std::io::BufRead, reporter: &mut Reporter
 
 impl Facts for Scene {
     fn exe(&self, process: &Process) -> Fact {
-        self.linked(process, "exe", process.rare.as_ref().and_then(|rare| rare.exe.as_ref()))
+        self.linked(process.rare.as_ref().and_then(|rare| rare.exe.as_ref()), |live| live.exe(process))
     }
 
     fn cwd(&self, process: &Process) -> Fact {
-        self.linked(process, "cwd", process.rare.as_ref().and_then(|rare| rare.cwd.as_ref()))
+        self.linked(process.rare.as_ref().and_then(|rare| rare.cwd.as_ref()), |live| live.cwd(process))
     }
 
     fn environ(&self, process: &Process) -> Fact {
-        if !self.is_live() {
-            return Fact::Hidden;
-        }
-        known(self.source.environ(process.pid))
+        if self.is_live() { Facts::environ(&self.source, process) } else { Fact::Hidden }
     }
 }
 
 impl Scene {
-    fn linked(&self, process: &Process, name: &str, read: Option<&procherd::text::Text>) -> Fact {
+    fn linked(&self, read: Option<&procherd::text::Text>, live: impl FnOnce(&Source) -> Fact) -> Fact {
         match read {
             Some(text) => Fact::Known(text.bytes().to_vec()),
-            None if self.is_live() => known(self.source.link(process.pid, name).map(OsStringExt::into_vec)),
+            None if self.is_live() => live(&self.source),
             None => Fact::Hidden,
         }
-    }
-}
-
-fn known(read: Result<Vec<u8>>) -> Fact {
-    match read {
-        Ok(bytes) => Fact::Known(bytes),
-        Err(error) if error.kind() == Kind::Gone => Fact::Absent,
-        Err(_) => Fact::Hidden,
     }
 }
 
@@ -314,6 +298,14 @@ impl Sheet<'_> {
             self.field(name, value);
         }
         self
+    }
+
+    /// Adds what the registry knows: service, scope, project, session.
+    pub fn membership(&mut self, entry: &Registration) -> &mut Self {
+        self.known("service", entry.service.as_ref())
+            .field("scope", entry.scope)
+            .known("project", entry.project.as_ref())
+            .known("session", entry.session.as_ref())
     }
 
     /// Adds the fields of another record that a process record and this tool do not write themselves.

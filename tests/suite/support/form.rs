@@ -124,6 +124,20 @@ pub(crate) const DUPLICATE: &[Field] = &[
     }),
 ];
 
+/// What `pwatch` writes.
+pub(crate) const WATCHED: &[&[Field]] = &[
+    IDENTITY,
+    FACTS,
+    REGISTERED,
+    &[
+        Field("event", Always, is_word),
+        Field("at", Always, is_time),
+        Field("exit_status", IfKnown, |v| v.as_u64().is_some_and(|code| code < 256)),
+        Field("exit_signal", IfKnown, is_word),
+        Field("former_parent", IfKnown, Value::is_u64),
+    ],
+];
+
 /// What `pzombies` adds to a zombie.
 pub(crate) const ZOMBIE: &[Field] = &[
     Field("zombie_ms", IfKnown, Value::is_u64),

@@ -130,6 +130,26 @@ impl Running {
         }
     }
 
+    /// All records that it has written so far, also those that were taken.
+    pub(crate) fn records_so_far(&mut self) -> Vec<Value> {
+        self.serve(Duration::ZERO);
+        let whole =
+            self.output.stdout.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        whole.map(|line| serde_json::from_slice(line).expect("JSON")).collect()
+    }
+
+    /// Tells whether it has written such a record.
+    pub(crate) fn seen(&mut self, is: impl Fn(&Value) -> bool) -> bool {
+        self.records_so_far().iter().any(is)
+    }
+
+    /// Tells whether it waits for something to happen: asleep in poll.
+    pub(crate) fn waits(&mut self) -> bool {
+        self.serve(Duration::ZERO);
+        let wait = std::fs::read_to_string(format!("/proc/{}/wchan", self.id().pid)).unwrap_or_default();
+        self.id().state() == Some('S') && (wait.contains("poll") || wait == "0")
+    }
+
     /// Waits until a text stands on its standard error.
     #[track_caller]
     pub(crate) fn wait_for_message(&mut self, text: &str) {
