@@ -2,6 +2,7 @@
 
 mod args;
 mod ending;
+mod entries;
 mod expect;
 mod finder;
 mod holding;
@@ -12,9 +13,13 @@ mod report;
 mod run;
 mod scene;
 mod search;
+mod totals;
 
-pub use args::{Choice, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorArgs, duration, ports};
+pub use args::{
+    Choice, HealthArgs, LookArgs, OutputArgs, RegistryArgs, ScopeArgs, SelectorArgs, duration, ports,
+};
 pub use ending::{Ending, sentence, write_missing};
+pub use entries::{absent, belongs, find};
 pub use expect::{Expect, ExpectArgs};
 pub use finder::{Finder, Finding};
 pub use holding::{Holder, Sockets, Unheld, look_at_sockets};
@@ -25,3 +30,4 @@ pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};
 pub use scene::{Found, Scene, Sheet};
 pub use search::{Question, Search, SearchArgs, TwoLooksArgs, pause};
+pub use totals::Totals;

@@ -8,6 +8,7 @@ pub mod pdoctor;
 pub mod pdups;
 pub mod pfmt;
 pub mod pgone;
+pub mod phealth;
 pub mod phung;
 pub mod pkill_tree;
 pub mod porphans;
@@ -30,6 +31,7 @@ pub const TOOLS: &[frame::Tool] = &[
     pports::TOOL,
     pkill_tree::TOOL,
     pgone::TOOL,
+    phealth::TOOL,
     ptrack::TOOL,
     preap::TOOL,
     pspawn::TOOL,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use procherd::error::{Error, Kind, Result};
 use procherd::host::Host;
-use procherd::registry::{Document, Registry, Scope, Service, Verdict};
+use procherd::registry::{Document, Registry, Service, Verdict};
 use procherd::source::Source;
 
 use crate::frame::{self, Exit, Outcome, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool};
@@ -139,26 +139,7 @@ impl Desk {
 
     /// Finds a service by name. That it is not there is an error of the kind `Gone`, which says where else it is.
     fn find(&self, document: &Document, name: &str, scope: &ScopeArgs) -> Result<Service> {
-        let scope = scope.choice().for_name(document, name)?;
-        match document.find(name, scope.as_ref())? {
-            Some(service) => Ok(service),
-            None => Err(self.absent(document, name, scope.as_ref())),
-        }
-    }
-
-    /// The error for a name that is not registered.
-    fn absent(&self, document: &Document, name: &str, scope: Option<&Scope>) -> Error {
-        let others: Vec<String> =
-            document.services().filter(|entry| entry.name == name).map(|entry| entry.scope.flags()).collect();
-        let why = match (scope, others.is_empty()) {
-            (Some(scope), true) => format!("not registered ({scope})"),
-            (Some(scope), false) => format!("not registered ({scope}); try {}", others.join(", ")),
-            (None, _) if self.registry.exists() => "not registered".to_owned(),
-            (None, _) => {
-                format!("not registered; there is no registry yet at {}", self.registry.path().display())
-            }
-        };
-        Error::new(Kind::Gone, "find service", name, why)
+        frame::find(&self.registry, document, name, scope)
     }
 }
 

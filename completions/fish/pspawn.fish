@@ -18,6 +18,7 @@ complete -c pspawn -l cgroup -d 'Start it in a cgroup of its own, where that is 
 off\t''
 on\t''"
 complete -c pspawn -l pidfile -d 'Write its number to this file before it runs' -r -F
+complete -c pspawn -l health -d 'What phealth checks, as WORD:VALUE: port:N, file:PATH, max-age:120s, command:LINE and others; repeatable' -r
 complete -c pspawn -l project -d 'What belongs to the project in this folder, which must exist' -r
 complete -c pspawn -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c pspawn -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F

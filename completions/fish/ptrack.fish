@@ -59,6 +59,7 @@ complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l type -d 'The kind
 per-project\t'One for each project'
 per-session\t'One for each session'"
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l meta -d 'A note to keep with the service; repeatable' -r
+complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l health -d 'What phealth checks, as WORD:VALUE: port:N, file:PATH, max-age:120s, command:LINE and others; repeatable' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l project -d 'What belongs to the project in this folder, which must exist' -r
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c ptrack -n "__fish_ptrack_using_subcommand save" -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F

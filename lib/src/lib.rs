@@ -45,6 +45,7 @@ pub mod source;
 pub mod sys;
 
 pub mod follow;
+pub mod health;
 pub mod hung;
 pub mod pipeline;
 pub mod registry;

@@ -20,7 +20,7 @@
 
 mod document;
 pub mod export;
-mod files;
+pub(crate) mod files;
 mod folder;
 mod import;
 mod judge;

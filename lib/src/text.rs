@@ -128,10 +128,22 @@ pub fn visible(bytes: &[u8]) -> String {
 
 /// Reads a duration as people write it: `3s`, `500ms`, `2m`, `1m 30s`; a bare number is seconds.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| format!("'{text}' is not a duration"));
+    if let Some(duration) = seconds(text) {
+        return Ok(duration);
     }
     humantime::parse_duration(text).map_err(|_| format!("'{text}' is not a duration such as 3s, 500ms or 2m"))
+}
+
+/// Reads a number of seconds, with a part of one behind a dot. By hand: the parser of floating-point numbers is larger than
+/// some tools here.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    let part = format!("{part:0<9}");
+    Some(Duration::new(whole.parse().ok()?, part.get(..9)?.parse().ok()?))
 }
 
 /// Writes a duration as people read it: two units at most (`3s`, `2m 5s`, `4h 10m`, `12d 3h`).
@@ -157,10 +169,13 @@ pub fn short_size(bytes: u64) -> String {
         return format!("{bytes} B");
     }
     let power = bytes.ilog2() / 10;
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let value = bytes as f64 / 1024_f64.powi(power.cast_signed());
-    let unit = UNITS[power as usize - 1];
-    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    let unit = 1_u128 << (10 * power);
+    let tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+    let name = UNITS[power as usize - 1];
+    if tenths < 100 {
+        return format!("{}.{} {name}", tenths / 10, tenths % 10);
+    }
+    format!("{} {name}", (u128::from(bytes) + unit / 2) / unit)
 }
 
 /// Writes a wall-clock time (milliseconds since the epoch) as RFC 3339 in UTC.

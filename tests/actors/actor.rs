@@ -18,6 +18,7 @@ mod holds;
 mod life;
 mod names;
 mod reapers;
+mod serve;
 mod shapes;
 mod sockets;
 mod storms;
@@ -89,6 +90,12 @@ const MODES: &[Mode] = &[
         sockets::listen,
         "[[v4:|v6:|udp:]PORT | unix:PATH | abstract:NAME]: listen; the port is in the line; --share, --heirs, --uid",
     ),
+    (
+        "serve",
+        serve::serve,
+        "[PORT|PATH] [WORDS]: listen, accept everybody and say these words; the port is in the line",
+    ),
+    ("deaf", serve::serve, "[PORT|PATH]: likewise, and accept nobody; --forked: below a parent that ends"),
     ("hand-over", sockets::hand_over, "[PORT]: make a listening socket and pass it to a child, as --uid"),
     ("client", sockets::client, "PORT…: connect to the loopback, and stay connected"),
     ("time-wait", sockets::time_wait, "leave a closed connection on a port; the port is in the line"),

@@ -11,7 +11,7 @@ use procherd_tools::TOOLS;
 use serde_json::{Value, json};
 
 use crate::support::scene::raw;
-use crate::support::{Output, Scene, project};
+use crate::support::{Output, SOON, Scene, project, wait_until};
 
 fn schema() -> Value {
     let text =
@@ -53,6 +53,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pports", pports),
     ("pkill-tree", pkill_tree),
     ("pgone", pgone),
+    ("phealth", phealth),
     ("ptrack", ptrack),
     ("preap", preap),
     ("pspawn", pspawn),
@@ -213,6 +214,33 @@ fn ptrack(scene: &Scene) -> Streams {
     (outputs, &["outcome", "service", "session", "summary"])
 }
 
+fn phealth(scene: &Scene) -> Streams {
+    let run = |name: &str, words: &[&str]| scene.tool(name).args(words).run();
+    let (server, idle, dead) =
+        (scene.start(["serve", "0", "hi"]), scene.start(["idle"]), scene.start(["idle"]));
+    let (port, file) = (format!("port:{}", server.fact("port")), scene.home().join("health.json"));
+    std::fs::write(&file, json!({"pid": idle.root().pid}).to_string()).expect("written");
+    let file = format!("file:{}", file.display());
+    run("ptrack", &["save", "server", &server.root().operand(), "--health", &port]).ended(0);
+    run("ptrack", &["save", "idle", &idle.root().operand(), "--health", &port, "--health", &file]).ended(0);
+    run("ptrack", &["save", "dead", &dead.root().operand(), "--health", "max-age:1h"]).ended(0);
+    drop(dead);
+    let socket = scene.home().join("none.sock").display().to_string();
+    let outputs = vec![
+        run("phealth", &["--beat"]),
+        run("phealth", &["--summary"]),
+        run("phealth", &["--socket", &socket, "--command", "false", "--banner", "x", "--within", "100ms"]),
+        run("phealth", &[&idle.root().operand(), "--port", "1"]),
+        run("phealth", &[&std::process::id().to_string()]),
+        scene
+            .tool("phealth")
+            .arg("-")
+            .records([&run("pstree-json", &[&idle.root().operand()]).record()])
+            .run(),
+    ];
+    (outputs, &["process", "service", "summary"])
+}
+
 fn preap(scene: &Scene) -> Streams {
     let run = |name: &str, words: &[&str]| scene.tool(name).args(words).run();
     let (dead, owner, member) = (scene.start(["idle"]), scene.start(["idle"]), scene.start(["idle"]));
@@ -221,6 +249,14 @@ fn preap(scene: &Scene) -> Streams {
     run("ptrack", &["save", "in", &member.root().operand(), "--session", "s"]).ended(0);
     drop((dead, owner));
     let _parent = scene.start(["zombie"]);
+    let pidfile = scene.home().join("late.pid").display().to_string();
+    let spawn = ["late", "--foreground", "--pidfile", &pidfile, "--", "sleep", "60"];
+    let _late = scene.tool("pspawn").args(spawn).start();
+    let registry = || std::fs::read_to_string(scene.registry()).unwrap_or_default();
+    wait_until(SOON, "a service with a pid file", || registry().contains("late.pid"));
+    // What nobody guards has outlived its time at once.
+    let text = registry().replace(r#""pidfile":"#, r#""ttl_ms":0,"pidfile":"#);
+    std::fs::write(scene.registry(), text).expect("written");
     let stale = scene.home().join("stale.pid");
     std::fs::write(&stale, "4194304\n").expect("written");
     let files = stale.to_string_lossy().into_owned();

@@ -18,6 +18,7 @@ mod pdoctor;
 mod pdups;
 mod pfmt;
 mod pgone;
+mod phealth;
 mod phung;
 mod pipelines;
 mod pkill_tree;

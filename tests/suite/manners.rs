@@ -41,6 +41,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pports", OnRequest, Others, &["--first-free", "1..65535"]),
     ("pkill-tree", Required, Processes, &["--dry-run"]),
     ("pgone", Required, Processes, &["--port", "1"]),
+    ("phealth", OnRequest, Processes, &[]),
     ("ptrack", Never, Others, &["list"]),
     ("preap", Never, Others, &["--dry-run"]),
     ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParserFactory};
 use procherd::error::{Error, Kind, Result};
+use procherd::health::Checks;
 use procherd::host;
 use procherd::registry::{self, Registry};
 use procherd::select::{self, Selection};
@@ -119,6 +120,14 @@ impl ScopeArgs {
     pub fn choice(&self) -> registry::Choice {
         registry::Choice { global: self.global, project: self.project.clone(), session: self.session.clone() }
     }
+}
+
+/// What a service is checked for, noted with its entry.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct HealthArgs {
+    /// What phealth checks, as WORD:VALUE: port:N, file:PATH, max-age:120s, command:LINE and others; repeatable
+    #[arg(long, value_name = "CHECK", value_parser = Checks::noted)]
+    pub health: Vec<String>,
 }
 
 /// Options that choose processes.

@@ -294,7 +294,8 @@ impl Observer for Ending {
             Phase::Settle => "watching after",
         };
         let more = if count > 4 { " …" } else { "" };
-        let line = format!("\r\x1b[K{phase} {count}, {:.1} s left:{names}{more}", left.as_secs_f64());
+        let (seconds, tenths) = (left.as_secs(), left.subsec_millis() / 100);
+        let line = format!("\r\x1b[K{phase} {count}, {seconds}.{tenths} s left:{names}{more}");
         self.drawn = std::io::stderr().write_all(line.as_bytes()).is_ok();
     }
 }

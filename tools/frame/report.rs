@@ -102,6 +102,12 @@ impl Reporter {
         self.count(Exit::No);
     }
 
+    /// Says that time ran out, and lets it count.
+    pub fn late(&mut self, error: &Error) {
+        self.say(error);
+        self.count(Exit::TimedOut);
+    }
+
     /// Says a bad line of the input.
     pub fn bad_line(&mut self, number: usize, why: impl Display) {
         self.say(format_args!("read records: line {number}: {why}"));

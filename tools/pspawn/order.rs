@@ -8,6 +8,7 @@ use procherd::registry::{Document, OWNER_MARK, Scope};
 use procherd::spawn::{self, Enclosure, Environment, Log, Order};
 
 use super::{Args, absolute};
+use crate::frame::HealthArgs;
 
 /// Options for what surrounds the command.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -48,6 +49,9 @@ pub(super) struct Surroundings {
     /// Write its number to this file before it runs
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
+
+    #[command(flatten)]
+    health: HealthArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -108,14 +112,18 @@ pub(super) fn of(args: &Args, document: &Document) -> Result<Order> {
             Cgroup::On => Enclosure::On,
         },
         port_wish: None,
-        notes: args
-            .course
-            .ttl
-            .map(|ttl| ("ttl_ms", u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).into()))
-            .into_iter()
-            .collect(),
+        notes: notes(args),
         cwd,
     })
+}
+
+/// What is kept with the entry: for how long it may live, and how phealth judges it.
+fn notes(args: &Args) -> Vec<(&'static str, serde_json::Value)> {
+    let ttl =
+        args.course.ttl.map(|ttl| ("ttl_ms", u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).into()));
+    let checks = &args.surroundings.health.health;
+    let health = (!checks.is_empty()).then(|| ("health", checks.clone().into()));
+    ttl.into_iter().chain(health).collect()
 }
 
 /// The environment of the command: the caller's, then what files say, then what options say, then what the scope says.

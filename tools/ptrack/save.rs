@@ -1,6 +1,7 @@
 //! Registering.
 
 use procherd::error::{Error, Kind, Result};
+use procherd::health::Checks;
 use procherd::host::{boot_ms, unix_ms};
 use procherd::id::Identity;
 use procherd::record::Record;
@@ -10,7 +11,7 @@ use procherd::table::Shape;
 use procherd::text::rfc3339;
 
 use super::{Desk, answer};
-use crate::frame::{self, Exit, Operand, Outcome, Output, Reporter, ScopeArgs};
+use crate::frame::{self, Exit, HealthArgs, Operand, Outcome, Output, Reporter, ScopeArgs};
 
 /// Which kind of scope a service has, in the words of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -67,6 +68,9 @@ pub(super) struct Args {
     /// Stop at the first bad line of the input
     #[arg(long)]
     strict: bool,
+
+    #[command(flatten)]
+    health: HealthArgs,
 
     #[command(flatten)]
     scope: ScopeArgs,
@@ -175,6 +179,11 @@ fn wish_of_record(desk: &Desk, args: &Args, item: &Item) -> Result<Wish> {
         place.choice = Choice { global: false, project, session };
     }
     let mut kept = Record::default();
+    if let Ok(Some(mut checks)) = record.field::<Vec<String>>("checks") {
+        // What comes through a pipe may have been written by anybody: it names no commands.
+        checks.retain(|check| !check.starts_with("command:") && Checks::noted(check).is_ok());
+        kept.set("health", &checks);
+    }
     for field in ["script", "metadata", "status", "restarts", "owner"] {
         if let Some(raw) = record.get(field) {
             kept.set(field, raw);
@@ -188,6 +197,9 @@ fn wish_of_record(desk: &Desk, args: &Args, item: &Item) -> Result<Wish> {
 fn said(args: &Args, mut record: Record) -> Record {
     if let Some(script) = &args.script {
         record.set("script", script);
+    }
+    if !args.health.health.is_empty() {
+        record.set("health", &args.health.health);
     }
     if !args.meta.is_empty() {
         let mut meta: Record = record.field("metadata").ok().flatten().unwrap_or_default();

@@ -228,7 +228,7 @@ fn list(desk: &Desk, reporter: &mut Reporter) -> Outcome {
                 let services = document
                     .services()
                     .filter_map(|entry| entry.service().ok())
-                    .filter(|service| show::belongs(service, Some(&Scope::Session(session.id.clone()))))
+                    .filter(|service| frame::belongs(service, Some(&Scope::Session(session.id.clone()))))
                     .count();
                 output.record(|out| write_session(&session, &verdict, services, out))?;
             }

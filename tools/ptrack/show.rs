@@ -4,14 +4,14 @@ use std::io::Write as _;
 
 use procherd::error::{Error, Kind, Result};
 use procherd::id::Identity;
-use procherd::record::Line;
-use procherd::registry::{Document, Scope, Service, Status, Verdict, judged, write_service};
+use procherd::registry::{Document, Service, Status, Verdict, judged, write_service};
 use procherd::table::Shape;
 use procherd::text::visible;
-use serde::Serialize;
 
 use super::Desk;
-use crate::frame::{Exit, ExpectArgs, Format, Operand, Outcome, Output, Reporter, ScopeArgs};
+use crate::frame::{
+    Exit, ExpectArgs, Format, Operand, Outcome, Output, Reporter, ScopeArgs, Totals, belongs,
+};
 
 /// Options of `ptrack get`.
 #[derive(clap::Args)]
@@ -186,16 +186,6 @@ pub(super) fn list(desk: &Desk, args: &ListArgs, reporter: &mut Reporter) -> Out
     Ok(args.expect.judge(found, "services", reporter))
 }
 
-/// Tells whether a service belongs to a scope: by its place in the registry, or by a field beside it.
-pub(super) fn belongs(service: &Service, scope: Option<&Scope>) -> bool {
-    match scope {
-        None => true,
-        Some(Scope::Global) => service.scope == Scope::Global,
-        Some(Scope::Project(path)) => service.project().as_ref() == Some(path),
-        Some(Scope::Session(id)) => service.session().as_ref() == Some(id),
-    }
-}
-
 /// Options of `ptrack status`.
 #[derive(clap::Args)]
 pub(super) struct StatusArgs {
@@ -241,55 +231,16 @@ pub(super) fn status(desk: &Desk, args: &StatusArgs, reporter: &mut Reporter) ->
     Ok(Exit::Done)
 }
 
-/// How all services are.
-#[derive(Default)]
-struct Totals {
-    total: usize,
-    healthy: usize,
-    dead: usize,
-    foreign: usize,
-    unknown: usize,
-    by_type: ByType,
-    details: Vec<Detail>,
-}
-
-#[derive(Default, Serialize)]
-struct ByType {
-    global: usize,
-    #[serde(rename = "per-project")]
-    per_project: usize,
-    #[serde(rename = "per-session")]
-    per_session: usize,
-}
-
-#[derive(Serialize)]
-struct Detail {
-    service: String,
-    scope: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<u32>,
-    status: String,
-    alive: &'static str,
-    healthy: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    silent_ms: Option<u64>,
-}
-
-fn totals(
-    desk: &Desk,
+/// Counts all services, and writes their records unless the totals are enough.
+fn totals<'a>(
+    desk: &'a Desk,
     args: &StatusArgs,
     document: &Document,
     output: &mut Output,
     reporter: &mut Reporter,
-) -> Result<Totals> {
-    use procherd::host::{boot_ms, unix_ms};
+) -> Result<Totals<'a>> {
     let scope = args.scope.choice().typed(document)?;
-    let (boot, now_boot, now_unix) = (desk.host.place().boot, boot_ms(), unix_ms());
-    let mut totals = Totals::default();
+    let mut totals = Totals::new(&desk.host);
     for judged in judged(document, &desk.host, &desk.source) {
         let (service, verdict) = match judged {
             Ok(judged) => judged,
@@ -304,47 +255,8 @@ fn totals(
         if !args.summary {
             output.record(|out| write_service(&service, &verdict, out))?;
         }
-        let status = service.status();
-        let healthy = verdict.is_alive() && !matches!(status, Status::Unhealthy | Status::Failed);
-        totals.total += 1;
-        totals.healthy += usize::from(healthy);
-        match verdict {
-            Verdict::Alive(_) => {}
-            Verdict::Dead(_) => totals.dead += 1,
-            Verdict::Foreign(_) => totals.foreign += 1,
-            Verdict::Unknown(_) | Verdict::Inert(_) => totals.unknown += 1,
-        }
-        match service.scope {
-            Scope::Global => totals.by_type.global += 1,
-            Scope::Project(_) => totals.by_type.per_project += 1,
-            Scope::Session(_) => totals.by_type.per_session += 1,
-        }
-        totals.details.push(Detail {
-            scope: service.scope.word(),
-            project: service.project(),
-            session: service.session(),
-            pid: service.identity().ok().map(|id| id.pid.get()),
-            status: status.word().to_owned(),
-            alive: verdict.word(),
-            healthy,
-            silent_ms: service.silent_ms(boot, now_boot, now_unix),
-            service: service.name,
-        });
+        let noted_ill = matches!(service.status(), Status::Unhealthy | Status::Failed);
+        totals.add(&service, &verdict, verdict.is_alive() && !noted_ill, None);
     }
     Ok(totals)
-}
-
-impl Totals {
-    fn write(&self, out: &mut Vec<u8>) {
-        let mut line = Line::new(out, "summary");
-        line.field("total", &self.total)
-            .field("healthy", &self.healthy)
-            .field("unhealthy", &(self.total - self.healthy))
-            .field("dead", &self.dead)
-            .field("foreign", &self.foreign)
-            .field("unknown", &self.unknown)
-            .field("by_type", &self.by_type)
-            .field("details", &self.details);
-        line.end();
-    }
 }

@@ -120,7 +120,9 @@ impl Target {
                         _ => Scope::Global,
                     };
                 let found = document.get(&scope, &name)?;
-                found.map(|service| vec![service]).ok_or_else(|| desk.absent(document, &name, Some(&scope)))
+                found
+                    .map(|service| vec![service])
+                    .ok_or_else(|| frame::absent(&desk.registry, document, &name, Some(&scope)))
             }
             Self::Process(identity) => Ok(document
                 .services()

@@ -13,7 +13,7 @@ use procherd::registry::{
 use procherd::table::Shape;
 
 use super::{Desk, answer, show};
-use crate::frame::{Exit, Outcome, Output, Reporter, ScopeArgs};
+use crate::frame::{self, Exit, Outcome, Output, Reporter, ScopeArgs};
 
 /// Options of `ptrack import`.
 #[derive(clap::Args)]
@@ -132,7 +132,7 @@ pub(super) fn export(desk: &Desk, args: &ExportArgs, reporter: &mut Reporter) ->
     let mut services = Vec::new();
     for entry in document.services() {
         match entry.service() {
-            Ok(service) if show::belongs(&service, scope.as_ref()) => services.push(service),
+            Ok(service) if frame::belongs(&service, scope.as_ref()) => services.push(service),
             Ok(_) => {}
             Err(error) => reporter.fault(&error),
         }
@@ -255,7 +255,7 @@ pub(super) fn clear(desk: &Desk, args: &ClearArgs, reporter: &mut Reporter) -> O
         let scope = args.scope.choice().typed(document)?;
         let all: Vec<(Service, Verdict)> = judged(document, &desk.host, &desk.source)
             .filter_map(Result::ok)
-            .filter(|(service, _)| show::belongs(service, scope.as_ref()))
+            .filter(|(service, _)| frame::belongs(service, scope.as_ref()))
             .collect();
         // What cannot be read goes as well where all go.
         let doomed: std::collections::HashSet<_> =

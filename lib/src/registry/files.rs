@@ -81,7 +81,7 @@ pub(super) fn stale_pid_file(host: &Host, source: &Source, service: &Service) ->
 }
 
 /// When a file was written: wall-clock milliseconds.
-pub(super) fn written_ms(path: &Path) -> Result<u64> {
+pub(crate) fn written_ms(path: &Path) -> Result<u64> {
     let failed = |error| Error::system("read", path.display(), error);
     let time = path.metadata().and_then(|facts| facts.modified()).map_err(failed)?;
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) fn written_ms(path: &Path) -> Result<u64> {
 }
 
 /// Reads a plain file of bounded size as text.
-pub(super) fn text_of(path: &Path) -> Result<String> {
+pub(crate) fn text_of(path: &Path) -> Result<String> {
     use std::io::Read as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |error| Error::system("read", path.display(), error);

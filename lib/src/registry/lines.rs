@@ -14,7 +14,7 @@ use crate::record::{Line, Record};
 use crate::text;
 
 /// Fields of an entry that have another name in a record, or are told by other fields.
-const TRANSLATED: [&str; 27] = [
+const TRANSLATED: [&str; 28] = [
     "pid",
     "script",
     "type",
@@ -42,6 +42,7 @@ const TRANSLATED: [&str; 27] = [
     "restarts",
     "beat",
     "guard",
+    "health",
 ];
 
 /// Tells whether the text of a value has the form that a record promises.
@@ -106,6 +107,9 @@ pub fn write_service(service: &Service, verdict: &Verdict, out: &mut Vec<u8>) {
             line.raw(name, &on_one_line(value));
         }
     }
+    if let Some(checks) = entry.get("health").filter(|value| is_list(value.get())) {
+        line.raw("checks", &on_one_line(checks));
+    }
     if let Some(ms) = service.started_ms() {
         line.field("started_at", &text::rfc3339(ms).to_string());
     }
@@ -147,7 +151,7 @@ pub fn write_session(session: &Session, verdict: &Verdict, services: usize, out:
 }
 
 /// Names of record fields that an unknown field of an entry must not repeat.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 19] = [
     "v",
     "pidfd_inode",
     "start_ticks",
@@ -164,6 +168,9 @@ const RESERVED: [&str; 16] = [
     "last_health_check_ms",
     "alive",
     "why",
+    "checks",
+    "health",
+    "measured",
 ];
 
 /// Takes the spaces and line ends out that another program has set between the parts of a value: a record is one line.
@@ -228,6 +235,7 @@ impl Service {
         }
         let translated = [
             ("last_health_check_ms", "lastHealthCheck"),
+            ("checks", "health"),
             ("project", "projectPath"),
             ("session", "sessionId"),
         ];

@@ -128,10 +128,12 @@ const SAID_ELSEWHERE: [&str; 19] = [
 ];
 
 /// What the registry keeps of a service for programs, or what its columns show already.
-const OF_SERVICE: [&str; 11] = [
+const OF_SERVICE: [&str; 13] = [
     "name",
     "alive",
     "status",
+    "checks",
+    "measured",
     "script",
     "command",
     "cwd",

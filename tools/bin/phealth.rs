@@ -1,0 +1,5 @@
+//! See `procherd_tools::phealth`.
+
+fn main() -> std::process::ExitCode {
+    procherd_tools::phealth::main()
+}
