@@ -10,6 +10,7 @@ pub mod pfmt;
 pub mod pgone;
 pub mod phealth;
 pub mod phung;
+pub mod pkeep;
 pub mod pkill_tree;
 pub mod porphans;
 pub mod pports;
@@ -37,6 +38,7 @@ pub const TOOLS: &[frame::Tool] = &[
     pspawn::TOOL,
     psession::TOOL,
     pwatch::TOOL,
+    pkeep::TOOL,
     pfmt::TOOL,
     pdoctor::TOOL,
 ];

@@ -11,7 +11,7 @@ complete -c phealth -l within -d 'How long each check may take [default: 5s]' -r
 complete -c phealth -l timeout -d 'How long to wait: exit 124' -r
 complete -c phealth -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c phealth -l project -d 'What belongs to the project in this folder, which must exist' -r
-complete -c phealth -l session -d 'What belongs to this session, which must be registered' -r
+complete -c phealth -l session -d 'What belongs to this session, which must be registered' -r -f -a '(ptrack session list --format ndjson 2>/dev/null | pfmt --format csv --columns session 2>/dev/null | tail -n +2)'
 complete -c phealth -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c phealth -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''
 ndjson\t''
@@ -33,3 +33,4 @@ complete -c phealth -l global -d 'What belongs to the whole machine'
 complete -c phealth -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c phealth -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c phealth -s V -l version -d 'Print version'
+complete -c phealth -f -a '(ptrack list --format ndjson 2>/dev/null | pfmt --format csv --columns service 2>/dev/null | tail -n +2)'

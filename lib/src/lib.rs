@@ -52,6 +52,7 @@ pub mod registry;
 pub mod session;
 pub mod snapshot;
 pub mod spawn;
+pub mod supervise;
 pub mod terminate;
 pub mod wait;
 pub mod zombies;

@@ -79,6 +79,7 @@ pub use program::Cannot;
 pub use ready::{Probe, Ready};
 pub use wait::{Waited, Waiter};
 
+pub(crate) use lifetime::Nobody;
 use wait::reap;
 
 /// Why nothing was started.
@@ -398,7 +399,8 @@ impl<'a> Starter<'a> {
         self.forget(&order.name, identity)
     }
 
-    /// Takes the entry of a process away, in whichever scope it stands. Tells whether there was one.
+    /// Takes the entry of a process away, in whichever scope it stands; that of a supervised service names nobody then.
+    /// Tells whether there was one.
     pub fn forget(&self, name: &str, identity: &Identity) -> Result<bool> {
         let names_it = |entry: &Entry<'_>| {
             let names = |service: Service| service.identity().is_ok_and(|id| id.same_as(identity));
@@ -408,7 +410,21 @@ impl<'a> Starter<'a> {
         if !self.registry.read()?.services().any(|entry| names_it(&entry)) {
             return Ok(false);
         }
-        self.registry.change(|document| Ok(document.remove_all(names_it) > 0))
+        self.registry.change(|document| {
+            // Of one that is supervised it must stay known how often it was tried.
+            let mut kept: Vec<Service> = document
+                .services()
+                .filter(names_it)
+                .filter_map(|entry| entry.service().ok())
+                .filter(|service| service.record().get("keep").is_some())
+                .collect();
+            let removed = document.remove_all(names_it);
+            for service in &mut kept {
+                service.unset_process();
+                document.insert(service);
+            }
+            Ok(removed > 0)
+        })
     }
 
     /// Waits until the process of a service is its command, or has ended. False: it has ended, or its entry is gone.

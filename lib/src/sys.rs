@@ -25,7 +25,7 @@ pub use connector::{Connector, News};
 pub use folder::{entry_names, read_entries, read_link};
 pub use process::{
     Side, close_from, close_on_exec_from, fork, fork_apart, fork_into, keep_dead_children, leave,
-    reset_signals,
+    reset_signals, with_own_signals,
 };
 
 /// The file system type of pidfs, `PID_FS_MAGIC` of linux/magic.h (Linux 6.9).

@@ -59,6 +59,7 @@ const WRITERS: &[(&str, Writer)] = &[
     ("pspawn", pspawn),
     ("psession", psession),
     ("pwatch", pwatch),
+    ("pkeep", pkeep),
     ("pfmt", pfmt),
     ("pdoctor", pdoctor),
 ];
@@ -280,6 +281,32 @@ fn pspawn(scene: &Scene) -> Streams {
         command("timed", &["--ttl", "1m", "--port", "1"]),
     ];
     (outputs, &["service"])
+}
+
+fn pkeep(scene: &Scene) -> Streams {
+    let run = |words: &[&str]| {
+        let quick = ["--pause", "10ms", "--tries", "1", "--once"];
+        scene.tool("pkeep").args(quick).args(words).run()
+    };
+    let project = scene.home().display().to_string();
+    let idle = ["api", "--project", &project, "--", "sleep", "60"];
+    let outputs = vec![
+        run(&idle),
+        run(&idle),
+        run(&["bad", "--", "/no/such/program"]),
+        run(&["bad", "--", "/no/such/program"]),
+        run(&["short", "--", "true"]),
+        run(&["short", "--", "true"]),
+    ];
+    let words: BTreeSet<String> = outputs
+        .iter()
+        .flat_map(Output::records)
+        .filter_map(|record| Some(record["event"].as_str()?.to_owned()))
+        .collect();
+    for word in ["started", "adopted", "refused", "unhealthy", "failed"] {
+        assert!(words.contains(word), "no event is '{word}': {words:?}");
+    }
+    (outputs, &["event"])
 }
 
 fn psession(scene: &Scene) -> Streams {

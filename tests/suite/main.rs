@@ -21,6 +21,7 @@ mod pgone;
 mod phealth;
 mod phung;
 mod pipelines;
+mod pkeep;
 mod pkill_tree;
 mod porphans;
 mod pports;

@@ -47,6 +47,7 @@ const TOOLS: &[(&str, Input, Operands, &[&str])] = &[
     ("pspawn", Never, Others, &["name", "--dry-run", "--", "true"]),
     ("psession", Never, Others, &["true"]),
     ("pwatch", OnRequest, Processes, &["--timeout", "100ms", "-p", "nobody-is-called-this"]),
+    ("pkeep", Never, Others, &["--once"]),
     ("pfmt", Anything, Others, &[]),
     ("pdoctor", Never, Others, &[]),
 ];

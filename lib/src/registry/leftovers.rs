@@ -73,6 +73,8 @@ pub fn dead(document: &Document, host: &Host, source: &Source) -> Forgotten {
     let mut found = Forgotten::default();
     for (service, verdict) in judged(document, host, source).filter_map(Result::ok) {
         match &verdict {
+            // It is left to who keeps it: the entry says how often it was tried to start it, and how.
+            Verdict::Dead(_) if service.is_kept() => {}
             Verdict::Dead(_) => {
                 let file = stale_pid_file(host, source, &service);
                 found.files.extend(file.map(|path| (service.name.clone(), path)));

@@ -149,6 +149,15 @@ impl Service {
         set_identity(&mut self.record, id, started_ms);
     }
 
+    /// Names no process any more. What is known of the service otherwise stays.
+    pub fn unset_process(&mut self) {
+        self.record.set("pid", &());
+        for field in ["identity", "parent", "tree", "pgid", "sid", "cookie", "beat", "guard"] {
+            self.record.remove(field);
+        }
+        self.set_status(&Status::Unhealthy);
+    }
+
     /// Names the parent of the process, of the same place.
     pub fn set_parent(&mut self, id: &Identity) {
         self.record.set("parent", &Near::from(id));
@@ -272,6 +281,11 @@ impl Service {
     /// What others have noted with it.
     pub fn metadata(&self) -> Option<&RawValue> {
         self.record.get("metadata")
+    }
+
+    /// Tells whether it is supervised (field `keep`), and was not given up.
+    pub fn is_kept(&self) -> bool {
+        self.record.get("keep").is_some() && self.status() != Status::Failed
     }
 
     /// The port that it was given.

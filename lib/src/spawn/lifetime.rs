@@ -153,7 +153,7 @@ impl<'a> Watched<'a> {
 }
 
 /// Is told, and tells nobody.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Observer for Nobody {
     fn wants_command_lines(&self) -> bool {

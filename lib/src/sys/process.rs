@@ -60,10 +60,17 @@ fn fork_with(flags: u64, cgroup: u64) -> Result<Side, Errno> {
     Ok(side(Errno::result(pid)?))
 }
 
+/// Waits for threads that were joined and are still seen for a moment, a tenth of a second at most.
 fn be_alone() -> Result<(), Errno> {
     // The folder has two links of its own, and one for each thread.
-    let links = std::fs::metadata("/proc/self/task").map(|facts| facts.st_nlink());
-    if links.is_ok_and(|links| links > 3) { Err(Errno::EBUSY) } else { Ok(()) }
+    let others = || std::fs::metadata("/proc/self/task").is_ok_and(|facts| facts.st_nlink() > 3);
+    for _ in 0..100 {
+        if !others() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    Err(Errno::EBUSY)
 }
 
 fn side(pid: i64) -> Side {
@@ -94,6 +101,17 @@ pub fn reset_signals() {
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), before, 8) };
     }
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Lets a command begin with every signal at its default action and unblocked, whatever this process does with them.
+pub fn with_own_signals(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt as _;
+    let reset = || {
+        reset_signals();
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(reset) }
 }
 
 /// Gives SIGCHLD its default action: were it ignored, dead children would be gone before anybody could ask about them.

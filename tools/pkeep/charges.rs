@@ -1,0 +1,223 @@
+//! Which services are to be kept: from a command line, from records, from the registry.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use procherd::error::{Error, Kind, Result};
+use procherd::health::Checks;
+use procherd::record::Record;
+use procherd::registry::{self, Choice, Document, Registry, Scope, Service, Verdict, check_name};
+use procherd::spawn::{Enclosure, Environment, Log, Order, Output};
+use procherd::stream::{Item, Reader};
+use procherd::supervise::Charge;
+use procherd::text::Text;
+
+use super::{Args, absolute};
+use crate::frame::{self, Reporter};
+
+/// When a log is set aside, and how many are kept: as pspawn does unless it is told.
+const LOG: (u64, u32) = (10 << 20, 5);
+
+/// Reads all services, those that others wait for first.
+pub(super) fn read(args: &Args, registry: &Registry, reporter: &mut Reporter) -> Result<Vec<Charge>> {
+    let document = registry.read()?;
+    let mut charges = Vec::new();
+    if !args.command.is_empty() {
+        let [name] = args.operands.as_slice() else {
+            let why = "a command has one name: pkeep NAME -- COMMAND";
+            return Err(Error::new(Kind::Invalid, "read options", args.operands.join(" "), why));
+        };
+        charges.push(typed(args, name, &document)?);
+    } else if args.operands.is_empty() {
+        let scope = args.scope.choice().typed(&document)?;
+        let services = document.services().filter_map(|entry| entry.service().ok());
+        let wanted = services.filter(|service| {
+            frame::belongs(service, scope.as_ref())
+                && service.command().is_some()
+                && service.name != args.own_name
+        });
+        for service in wanted {
+            charges.push(registered(args, &service)?);
+        }
+    } else {
+        for operand in &args.operands {
+            match operand.as_str() {
+                "-" => records(args, std::io::stdin().lock(), "standard input", &mut charges, reporter)?,
+                path if is_file(path) => {
+                    let file = std::fs::File::open(path)
+                        .map_err(|error| Error::system("read services", path, error))?;
+                    records(args, BufReader::new(file), path, &mut charges, reporter)?;
+                }
+                name => {
+                    let service = frame::find(registry, &document, name, &args.scope)?;
+                    charges.push(registered(args, &service)?);
+                }
+            }
+        }
+    }
+    in_order(charges)
+}
+
+/// Tells whether an operand means a file with records.
+pub(super) fn is_file(operand: &str) -> bool {
+    let ending = Path::new(operand).extension().and_then(OsStr::to_str);
+    operand.contains('/') || matches!(ending, Some("ndjson" | "jsonl"))
+}
+
+/// The service of the command line.
+fn typed(args: &Args, name: &str, document: &Document) -> Result<Charge> {
+    check_name(name)?;
+    let mut checks = Checks::default();
+    for text in &args.health.health {
+        // They were read with the options.
+        let _ = checks.add(text);
+    }
+    let cwd = args.cwd.clone().unwrap_or_else(|| PathBuf::from("."));
+    let choice = args.scope.choice();
+    let order = Order {
+        name: name.to_owned(),
+        command: args.command.clone(),
+        cwd: absolute("--cwd", &cwd)?,
+        environment: environment(&choice, document)?,
+        output: output(args.service_log.as_ref().map(|path| absolute("--service-log", path)).transpose()?),
+        pidfile: None,
+        replace: true,
+        cgroup: Enclosure::Auto,
+        port_wish: None,
+        notes: notes(&args.health.health),
+        choice,
+    };
+    Ok(Charge { order, checks, after: args.after.clone() })
+}
+
+fn output(log: Option<PathBuf>) -> Output {
+    log.map_or(Output::Nowhere, |path| Output::Log(Log { path, rotate_at: LOG.0, keep: LOG.1 }))
+}
+
+fn notes(checks: &[String]) -> Vec<(&'static str, serde_json::Value)> {
+    if checks.is_empty() { Vec::new() } else { vec![("health", checks.into())] }
+}
+
+fn environment(choice: &Choice, document: &Document) -> Result<Environment> {
+    let mut environment = Environment::inherited();
+    let mut set = |name: &str, value: &str| environment.set(OsStr::new(name), OsStr::new(value));
+    match choice.for_new(document)? {
+        Scope::Global => {}
+        Scope::Project(path) => set("PROCHERD_PROJECT", &path)?,
+        Scope::Session(id) => set("PROCHERD_SESSION", &id)?,
+    }
+    Ok(environment)
+}
+
+/// A service as the registry has it. Its environment is ours: the registry keeps none.
+fn registered(args: &Args, service: &Service) -> Result<Charge> {
+    let mut line = Vec::new();
+    registry::write_service(service, &Verdict::Inert(String::new()), &mut line);
+    charge(args, &Record::parse(&line)?)
+}
+
+/// Reads service records. A bad one is said and passed over.
+fn records(
+    args: &Args,
+    input: impl BufRead,
+    from: &str,
+    charges: &mut Vec<Charge>,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let mut reader = Reader::new(input);
+    loop {
+        let item = reader.next_item().map_err(|error| Error::system("read services", from, error))?;
+        let done = match item {
+            None => return Ok(()),
+            Some(Ok(Item::Record(record))) if record.text("type").as_deref() == Some("summary") => continue,
+            Some(Ok(Item::Record(record))) => charge(args, &record).map(|charge| charges.push(charge)),
+            Some(Ok(Item::Identity(_))) => {
+                Err(Error::new(Kind::Invalid, "read service", "", "not a service record"))
+            }
+            Some(Err(bad)) => Err(Error::new(Kind::Damaged, "read service", "", bad.why)),
+        };
+        if let Err(error) = done {
+            reporter.bad_line(reader.line_number(), error);
+        }
+    }
+}
+
+/// Reads a service record: its name, its command, and what surrounds it.
+fn charge(args: &Args, record: &Record) -> Result<Charge> {
+    let bad = |field: &str, why: &str| Error::new(Kind::Invalid, "read field", field, why);
+    let name: String = record.field("service")?.ok_or_else(|| bad("service", "missing"))?;
+    check_name(&name)?;
+    let command: Vec<Text> = record.field("command")?.unwrap_or_default();
+    if command.is_empty() {
+        return Err(bad("command", "missing: nothing says how it is started"));
+    }
+    let path = |field: &str| -> Result<Option<PathBuf>> {
+        let text: Option<Text> = record.field(field)?;
+        let path = text.map(|text| PathBuf::from(OsString::from_vec(text.bytes().to_vec())));
+        path.as_ref().map(|path| absolute(field, path)).transpose()
+    };
+    let mut choice = args.scope.choice();
+    if !choice.is_made() {
+        choice = match record.text("scope").as_deref() {
+            Some("project") => Choice { project: record.field("project")?, ..Choice::default() },
+            Some("session") => Choice { session: record.field("session")?, ..Choice::default() },
+            _ => Choice { global: true, ..Choice::default() },
+        };
+    }
+    let noted: Vec<String> = record.field("checks")?.unwrap_or_default();
+    let mut checks = Checks::default();
+    for text in noted.iter().chain(&args.health.health) {
+        checks.add(text).map_err(|why| bad("checks", &why))?;
+    }
+    let document = args.registry.open()?.read()?;
+    let mut order = Order {
+        name,
+        command: command.iter().map(|word| OsStr::from_bytes(word.bytes()).to_owned()).collect(),
+        cwd: path("cwd")?.map_or_else(|| absolute("cwd", &PathBuf::from(".")), Ok)?,
+        environment: environment(&choice, &document)?,
+        output: output(path("log")?),
+        pidfile: path("pidfile")?,
+        replace: true,
+        cgroup: Enclosure::Auto,
+        port_wish: None,
+        notes: notes(&noted),
+        choice,
+    };
+    let variables: HashMap<String, String> = record.field("env")?.unwrap_or_default();
+    for (name, value) in &variables {
+        order.environment.set(OsStr::new(name), OsStr::new(value))?;
+    }
+    if let Some(port) = record.field::<u16>("port")?.filter(|port| *port > 0) {
+        checks.add_port(port);
+        order.set_port(port)?;
+    }
+    checks.pidfile.clone_from(&order.pidfile);
+    Ok(Charge { order, checks, after: record.field("after")?.unwrap_or_default() })
+}
+
+/// Puts those first that others wait for. A name that nobody has, one that is there twice, and a circle are errors.
+fn in_order(mut charges: Vec<Charge>) -> Result<Vec<Charge>> {
+    let mut names = HashSet::new();
+    for charge in &charges {
+        if !names.insert(charge.order.name.clone()) {
+            return Err(Error::new(Kind::Invalid, "read services", &charge.order.name, "given twice"));
+        }
+    }
+    let mut ordered: Vec<Charge> = Vec::with_capacity(charges.len());
+    while !charges.is_empty() {
+        let is_there = |name: &String| ordered.iter().any(|done| done.order.name == *name);
+        // Who is not among them is waited for in the registry.
+        let ready = |charge: &Charge| charge.after.iter().all(|name| is_there(name) || !names.contains(name));
+        let Some(at) = charges.iter().position(ready) else {
+            let circle: Vec<&str> = charges.iter().map(|charge| charge.order.name.as_str()).collect();
+            let why = "they wait for each other";
+            return Err(Error::new(Kind::Invalid, "order services", circle.join(", "), why));
+        };
+        let next = charges.remove(at);
+        ordered.push(next);
+    }
+    Ok(ordered)
+}
