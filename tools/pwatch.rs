@@ -6,6 +6,7 @@
 
 mod book;
 mod chosen;
+mod ports;
 mod say;
 mod until;
 
@@ -28,7 +29,8 @@ use crate::frame::{
 };
 use book::Book;
 use chosen::Chosen;
-use say::{kind_of, write, write_change};
+use ports::Ports;
+use say::{kind_of, write, write_change, write_port};
 use until::{Kind, Until};
 
 /// The tool as the suite knows it.
@@ -36,8 +38,8 @@ pub const TOOL: Tool = Tool { name: "pwatch", command: Args::command };
 
 /// Watch what happens to processes: one record for each event
 ///
-/// Tells when processes start, end (with their exit status), lose their parent or are not reaped, and when services are
-/// registered. Everything, or what selectors and operands choose, until it is interrupted or
+/// Tells when processes start, end (with their exit status), lose their parent or are not reaped, when TCP ports are taken
+/// and freed, and when services are registered. Everything, or what selectors and operands choose, until it is interrupted or
 /// until something has happened.
 #[derive(Parser)]
 #[command(name = "pwatch", version, max_term_width = 100, after_long_help = EXAMPLES)]
@@ -54,11 +56,11 @@ struct Args {
     event: Vec<Kind>,
 
     /// End with 0 when this has happened; `gone`: when nothing that is watched lives; repeatable
-    #[arg(long, value_name = "EVENT|gone", value_delimiter = ',')]
+    #[arg(long, value_name = "EVENT[:PORT]|gone", value_delimiter = ',')]
     until: Vec<Until>,
 
     /// End with 1 when this has happened; repeatable
-    #[arg(long, value_name = "EVENT|gone", value_delimiter = ',')]
+    #[arg(long, value_name = "EVENT[:PORT]|gone", value_delimiter = ',')]
     fail_on: Vec<Until>,
 
     /// End with 124 when so much time has passed
@@ -94,6 +96,8 @@ Examples:
   pwatch --project . -e exited | jq -c '{comm, exit_status, exit_signal}'
                                               how the processes of this project end
   pwatch 4711 --until gone --timeout 30s      wait until a whole tree has ended
+  pwatch -p uvicorn --until listening:8001 --fail-on exited --timeout 1m
+                                              wait until a server is ready, or has failed
   pwatch --service api --fail-on exited,unregistered
                                               say when a service has gone
   pwatch --track -q                           keep the trees of registered services up to date";
@@ -119,6 +123,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     for index in tree_order(&table) {
         chosen.meet(index, &table, &book, &source, reporter);
     }
+    let open = |wanted: bool| wanted.then(|| Ports::open(&source, || follower.table(), args.interval));
+    let mut ports = open(asks_for_ports(&args)).transpose()?;
     let mut stale = args.track;
     let (mut events, mut handled) = (Vec::new(), Instant::now());
     loop {
@@ -133,9 +139,11 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         }
         handled = Instant::now();
         let changes = book.look(reporter);
-        let mut happened: Vec<Kind> = Vec::new();
+        let taken = ports.as_mut().map(|ports| ports.compare(&source, || follower.table()));
+        let taken = taken.transpose()?.unwrap_or_default();
+        let mut happened: Vec<(Kind, Option<u16>)> = Vec::new();
         stale |= args.track && !(events.is_empty() && changes.is_empty());
-        if !events.is_empty() || !changes.is_empty() || stale {
+        if !events.is_empty() || !changes.is_empty() || !taken.is_empty() || stale {
             let table = follower.table();
             for event in &std::mem::take(&mut events) {
                 let pid = event.process.pid.get();
@@ -147,16 +155,21 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
                     what => kind_of(what),
                 };
                 if chosen.knows(pid) {
-                    happened.push(kind);
+                    happened.push((kind, None));
                     write(event, kind, &table, &book, &args, &mut output)?;
                 }
                 if matches!(event.what, Happening::Exited(_)) {
                     chosen.ended(pid);
                 }
             }
+            for change in taken.iter().filter(|change| chosen.knows(change.holder.pid.get())) {
+                let kind = if change.came { Kind::Listening } else { Kind::PortFreed };
+                happened.push((kind, change.socket.port()));
+                write_port(change, kind, &table, &args, &mut output)?;
+            }
             for change in changes.iter().filter(|change| chosen.wants_entry(change, &table)) {
                 let kind = if change.came { Kind::Registered } else { Kind::Unregistered };
-                happened.push(kind);
+                happened.push((kind, None));
                 write_change(change, kind, &table, &args, &mut output)?;
             }
             if stale {
@@ -166,7 +179,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         }
         let met = |until: &Until| match until {
             Until::Gone => chosen.watched.is_empty(),
-            event @ Until::Event(..) => happened.iter().any(|kind| event.is(*kind)),
+            event @ Until::Event(..) => happened.iter().any(|(kind, port)| event.is(*kind, *port)),
         };
         if args.fail_on.iter().any(met) {
             return Ok(Exit::No);
@@ -182,6 +195,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             return Ok(if args.until.is_empty() { Exit::Done } else { Exit::TimedOut });
         }
         let mut wait = follower.wait().min(left.unwrap_or(Duration::MAX));
+        if let Some(ports) = &ports {
+            wait = wait.min(ports.wait());
+        }
         if stale {
             wait = wait.min(Duration::from_millis(250));
         }
@@ -218,9 +234,17 @@ fn named(args: &Args, reporter: &mut Reporter) -> Result<Option<Vec<Identity>>> 
     }
 }
 
+/// Tells whether ports are of interest: they are looked at with sockets of their own.
+fn asks_for_ports(args: &Args) -> bool {
+    let port = |kind: &Kind| matches!(kind, Kind::Listening | Kind::PortFreed);
+    let waits = |until: &Until| matches!(until, Until::Event(kind, _) if port(kind));
+    let written = !args.output.quiet && (args.event.is_empty() || args.event.iter().any(port));
+    written || args.until.iter().chain(&args.fail_on).any(waits)
+}
+
 /// Tells whether the dead are waited for: they may become zombies after all else has ended.
 fn waits_for_zombies(args: &Args) -> bool {
-    let zombie = |until: &Until| until.is(Kind::Zombie);
+    let zombie = |until: &Until| until.is(Kind::Zombie, None);
     args.until.iter().chain(&args.fail_on).any(zombie)
 }
 

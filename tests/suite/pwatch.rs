@@ -174,6 +174,26 @@ fn the_registry_is_watched_as_well() {
 }
 
 #[test]
+fn ports_are_told_with_their_holder_and_can_be_waited_for() {
+    inside(|| {
+        let scene = Scene::new();
+        scene.sh("ip link set lo up").run();
+        let mut running = watching(&scene, []);
+        let server = scene.start(["listen"]);
+        let port = server.fact("port");
+        let taken = told(&mut running, server.root(), "listening");
+        assert_eq!((&taken["port"], &taken["protocol"]), (&port.into(), &"tcp".into()), "{taken}");
+        let id = server.root();
+        let words = [id.operand(), "--until".into(), format!("port-freed:{port}")];
+        let mut waiting = pwatch(&scene, words.iter().map(String::as_str)).start();
+        wait_until(SOON, "it follows", || waiting.waits());
+        drop(server);
+        assert_eq!(told(&mut running, id, "port-freed")["port"], port);
+        assert!(matches!(waiting.finish().code, Some(0 | 1)));
+    });
+}
+
+#[test]
 // proves: P10
 fn the_saved_tree_of_a_wrapper_follows_what_it_starts() {
     inside(|| {
@@ -216,6 +236,7 @@ fn misuse_and_blindness_are_told_apart() {
     for words in [
         &["--until", "ended"][..],
         &["--until", "exited:80"],
+        &["--until", "listening:0"],
         &["-e", "odd"],
         &["name"],
         &["0"],

@@ -11,6 +11,7 @@ use procherd::tree::Table;
 
 use super::Args;
 use super::book::{Book, Change};
+use super::ports::Change as Taken;
 use super::until::Kind;
 use crate::frame::{Output, Sheet};
 
@@ -62,6 +63,26 @@ pub(super) fn write(
             sheet.membership(entry);
         }
         sheet.end();
+    })
+}
+
+/// Writes that a port was taken or freed.
+pub(super) fn write_port(
+    change: &Taken,
+    kind: Kind,
+    table: &Table,
+    args: &Args,
+    output: &mut Output,
+) -> Result<()> {
+    if !is_asked(kind, args) {
+        return Ok(());
+    }
+    output.record(|out| {
+        let mut line = begin(&change.holder, kind, table, out);
+        line.field("protocol", change.socket.protocol.word())
+            .known("address", change.socket.address().as_ref())
+            .known("port", change.socket.port().as_ref());
+        line.end();
     })
 }
 
