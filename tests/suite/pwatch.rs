@@ -1,5 +1,7 @@
 //! `pwatch`: one record for each thing that happens to a process, as it happens.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -8,6 +10,7 @@ use crate::support::form::{WATCHED, assert_form};
 use crate::support::running::Running;
 use crate::support::scene::raw;
 use crate::support::tool::Tool;
+use crate::support::wait::waited;
 use crate::support::{Id, Output, SOON, Scene, wait_until};
 
 /// The tool; looks follow each other quickly where the kernel does not tell.
@@ -23,10 +26,11 @@ fn mark(scene: &Scene) -> String {
 /// A watcher that has begun: it has told of a process that was started to see that it has.
 fn watching<'a>(scene: &Scene, words: impl IntoIterator<Item = &'a str>) -> Running {
     let mut running = pwatch(scene, words).args(["--env", &mark(scene)]).start();
-    // Whoever is started while it gets ready may be part of what it takes for granted, so more than one may be needed.
+    // Whoever is started while it gets ready may be part of what it takes for granted, so more than one may be needed. Each
+    // lives until it is told of: whose environment nobody can read any more is nobody's.
     wait_until(SOON, "it watches", || {
-        drop(scene.start(["idle", "--comm", "probe"]));
-        running.seen(|record| record["comm"] == "probe")
+        let _probe = scene.start(["idle", "--comm", "probe"]);
+        waited(Duration::from_secs(1), || running.seen(|record| record["comm"] == "probe"))
     });
     running
 }

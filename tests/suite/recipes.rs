@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::tool::Tool;
-use crate::support::{Scene, arena, project, skip, sources};
+use crate::support::{Id, Output, Scene, arena, project, skip, sources};
 
 /// A recipe, run in the folder `project` of a scene, with the recipes and the tools in the path.
 fn recipe(scene: &Scene, line: &str) -> Tool {
@@ -14,7 +14,14 @@ fn recipe(scene: &Scene, line: &str) -> Tool {
     scene
         .sh(&format!("PATH={}:$PATH; {line}", recipes.display()))
         .cwd(&scene.home().join("project"))
-        .within(Duration::from_secs(60))
+        .within(Duration::from_mins(1))
+}
+
+/// The one line that a recipe says.
+#[track_caller]
+fn said(output: &Output) -> &str {
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    output.stderr.trim_end()
 }
 
 fn write(scene: &Scene, name: &str, text: &str) {
@@ -97,7 +104,7 @@ fn a_stop_ends_leftovers_of_this_project_and_nothing_of_the_next() {
         let stopped = recipe(&scene, "stop-dev --force").run().ended(0);
         assert!(stopped.stderr.contains("by force"), "how many needed force is said: {stopped:?}");
         ours.assert_nobody_left();
-        assert!(others.all("orphan").iter().all(|id| id.alive()), "the project next door goes on");
+        assert!(others.all("orphan").iter().all(Id::alive), "the project next door goes on");
     });
 }
 
@@ -118,10 +125,15 @@ fn wrong_files_and_wrong_words_are_misuse_in_one_line() {
     let scene = Scene::new();
     write(&scene, "services.conf", "api 8001\n");
     assert!(recipe(&scene, "start-dev").run().ended(2).stderr.contains("a line has a name"));
-    assert!(recipe(&scene, "start-dev nowhere").run().ended(2).one_message().contains("nowhere"));
-    assert!(recipe(&scene, "stop-dev nowhere").run().ended(2).one_message().contains("no such folder"));
-    recipe(&scene, "clear-port").run().ended(2).one_message();
-    recipe(&scene, "clear-port http").run().ended(2).one_message();
+    for (line, why) in [
+        ("start-dev nowhere", "start-dev: read services: nowhere"),
+        ("stop-dev nowhere", "stop-dev: stop project: no such folder"),
+        ("clear-port", "clear-port: read operands"),
+        ("clear-port http", "clear-port: http: not a port"),
+    ] {
+        let output = recipe(&scene, line).run().ended(2);
+        assert!(said(&output).starts_with(why), "{output:?}");
+    }
     let page = std::fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
     for (path, text) in sources("tools/recipes", &[""]) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -133,9 +145,8 @@ fn wrong_files_and_wrong_words_are_misuse_in_one_line() {
             "{name}: {help:?}"
         );
         if name != "clear-port" {
-            assert!(
-                recipe(&scene, &format!("{name} --wrong")).run().ended(2).one_message().contains("--wrong")
-            );
+            let wrong = recipe(&scene, &format!("{name} --wrong")).run().ended(2);
+            assert_eq!(said(&wrong), format!("{name}: --wrong: no such option"));
         }
     }
 }

@@ -18,11 +18,11 @@ fn a_file_that_is_written_again_and_again_is_quiet_when_its_writer_is_gone() {
     let writer = scene.sh(script).cwd(scene.home()).start();
     let id = writer.id();
     wait_until(SOON, "it writes", || path.exists());
-    let said = pgone(&scene, ["--quiet-file", &name, "--for", "400ms", "-t", "1200ms"]).run().ended(124);
+    let said = pgone(&scene, ["--quiet-file", &name, "--for", "1500ms", "-t", "3s"]).run().ended(124);
     assert_eq!((outcome(&said.record()), &said.record()["file"]), ("changing", &name.clone().into()));
     assert_outcomes(&said);
-    let mut tool = pgone(&scene, ["--quiet-file", &name, "--for", "400ms"]).start();
-    assert!(!crate::support::wait::waited(std::time::Duration::from_millis(900), || !tool.runs()));
+    let mut tool = pgone(&scene, ["--quiet-file", &name, "--for", "1500ms"]).start();
+    assert!(!crate::support::wait::waited(std::time::Duration::from_millis(2500), || !tool.runs()));
     id.signal(Signal::SIGKILL);
     let said = tool.finish().ended(0).quiet();
     assert_eq!(outcome(&said.record()), "quiet");

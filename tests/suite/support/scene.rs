@@ -138,11 +138,23 @@ impl Part {
         self
     }
 
+    /// Starts it. Where all numbers are taken for a moment, as in an arena of few, it waits for one.
+    #[track_caller]
+    fn spawn(&mut self) -> Child {
+        let (mut started, mut why) = (None, None);
+        waited(self.deadline, || match self.command.spawn() {
+            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EAGAIN as i32) => false,
+            Ok(child) => started.replace(child).is_none(),
+            Err(error) => why.replace(error).is_none(),
+        });
+        started.unwrap_or_else(|| panic!("{:?}: {why:?}", self.command))
+    }
+
     /// Starts it and waits until it is as it is meant to be.
     #[track_caller]
     pub(crate) fn start(mut self) -> Actor {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = self.command.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.command));
+        let mut child = self.spawn();
         let lines = Lines::of(child.stdout.take().expect("a pipe").into());
         let life_line = child.stdin.take();
         let mut actor = Actor { child: RefCell::new(child), life_line, lines, members: Vec::new() };
