@@ -42,6 +42,7 @@ mod pidfile;
 mod port;
 mod program;
 mod ready;
+mod refusal;
 mod wait;
 
 use std::ffi::OsStr;
@@ -63,7 +64,7 @@ use crate::handle::{self, Handle, Look};
 use crate::host::{Host, boot_ms, unix_ms};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
-use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, Verdict, check_name};
+use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, check_name};
 use crate::select;
 use crate::source::{Source, Wants};
 use crate::status::End;
@@ -77,52 +78,11 @@ pub use order::{Enclosure, Order, Output};
 pub use port::Wish;
 pub use program::Cannot;
 pub use ready::{Probe, Ready};
+pub use refusal::{Holder, Refusal};
 pub use wait::{Waited, Waiter};
 
 pub(crate) use lifetime::Nobody;
 use wait::reap;
-
-/// Why nothing was started.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The name belongs to a service that runs, or of which nobody can say from here whether it does.
-    Taken(Box<Holder>),
-    /// The name is registered with another command line.
-    Different(Box<Holder>),
-    /// The command cannot be run.
-    Command(Cannot),
-    /// No port of those that will do is free.
-    Port(Error),
-    /// Something else failed.
-    Failed(Error),
-}
-
-/// Who has a name.
-#[derive(Debug)]
-pub struct Holder {
-    /// The entry.
-    pub service: Service,
-    /// Whether its process lives.
-    pub verdict: Verdict,
-}
-
-impl Holder {
-    fn boxed(service: Service, verdict: Verdict) -> Box<Self> {
-        Box::new(Self { service, verdict })
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<Cannot> for Refusal {
-    fn from(cannot: Cannot) -> Self {
-        Self::Command(cannot)
-    }
-}
 
 /// A name that is to be had.
 #[derive(Debug)]

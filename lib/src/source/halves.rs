@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::error::Result;
 use crate::id::Pid;
@@ -39,9 +40,13 @@ pub fn from_both_ends<T: Send>(
     Ok(found)
 }
 
-/// Tells whether a second thread would only take the time of the first.
+/// Tells whether a second thread would only take the time of the first, or its descriptors: it begins with a copy of all
+/// that the first one has open at that moment.
 pub fn is_alone() -> bool {
-    thread::available_parallelism().is_ok_and(|cores| cores.get() < 2)
+    /// What two threads read with, and as much again.
+    const ENOUGH: u64 = 256;
+    let few = getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft < ENOUGH);
+    few || thread::available_parallelism().is_ok_and(|cores| cores.get() < 2)
 }
 
 #[cfg(test)]

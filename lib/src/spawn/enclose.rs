@@ -9,7 +9,7 @@ use crate::id::Pid;
 use crate::sys::{self, Side};
 
 /// How often a cgroup is made anew when somebody who sweeps took it for a leftover.
-const TRIES: usize = 3;
+const TRIES: usize = 10;
 
 /// Makes the cgroup that an order asks for. None: it gets none.
 fn make(order: &Order) -> Result<Option<Group>> {
@@ -27,7 +27,7 @@ pub(super) fn fork(order: &Order) -> Result<(Side, Option<Group>)> {
         let Some(group) = make(order)? else { break };
         match sys::fork_into(group.folder()) {
             Ok(side) => return Ok((side, Some(group))),
-            Err(Errno::ENODEV) => {}
+            Err(Errno::ENODEV | Errno::ENOENT) => {}
             // Without clone3 the child is moved; it waits for its word, so nothing of it is left outside.
             Err(_) => {
                 let side = sys::fork().map_err(failed)?;
@@ -51,22 +51,22 @@ pub(super) struct Inside(Option<(Group, String)>);
 
 /// Enters a cgroup of its own, where the order asks for one.
 pub(super) fn enter(order: &Order) -> Result<Inside> {
+    let mut failed = None;
     for _ in 0..TRIES {
         let Some(group) = make(order)? else { break };
         let before = crate::cgroup::own_path().unwrap_or_default();
-        match group.add(Pid::this()) {
-            Ok(()) => return Ok(Inside(Some((group, before)))),
-            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {}
-            Err(error) => {
-                group.remove();
-                match order.cgroup {
-                    Enclosure::On => return Err(Error::system("enter cgroup", &group.name().path, error)),
-                    _ => break,
-                }
-            }
+        let Err(error) = group.add(Pid::this()) else { return Ok(Inside(Some((group, before)))) };
+        let swept = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENODEV | Errno::ENOENT));
+        failed = Some(Error::system("enter cgroup", &group.name().path, error));
+        if !swept {
+            group.remove();
+            break;
         }
     }
-    Ok(Inside(None))
+    match failed {
+        Some(error) if order.cgroup == Enclosure::On => Err(error),
+        _ => Ok(Inside(None)),
+    }
 }
 
 impl Inside {
