@@ -1,7 +1,7 @@
 //! How a service is: not only whether its process lives, but whether it does its work.
 //!
 //! [`judge`] first proves which process is meant, then makes the checks that are wanted ([`Checks`]), and says what each
-//! one measured. A check that a process passes which is not of the service's crew ([`crew`]) is not passed: who asks
+//! one measured. A check that a process passes which is not of the service's crew (`crew`) is not passed: who asks
 //! only whether *somebody* answers on a port takes a stranger for the service.
 //!
 //! # What decides
