@@ -255,7 +255,8 @@ fn a_home_is_not_needed_to_look() {
         if *input == Never {
             assert!(matches!(looked.code, Some(0 | 3)), "{looked:?}");
         } else {
-            assert_eq!(looked.code, Some(0), "{looked:?}");
+            // The registry of the user's own home is found all the same, and may have something to tell.
+            assert!(matches!(looked.code, Some(0 | 1)), "{looked:?}");
         }
     }
 }
