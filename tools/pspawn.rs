@@ -22,7 +22,7 @@ use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
 use procherd::handle::{self, Look};
 use procherd::host::Host;
-use procherd::registry::{Service, Verdict, write_service};
+use procherd::registry::{Document, Service, Verdict, write_service};
 use procherd::source::Source;
 use procherd::spawn::{Free, Holder, Order, Probe, Refusal, Started, Starter, Waited, Waiter};
 use procherd::table::Shape;
@@ -127,7 +127,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
 fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
     let (host, source, registry) = (Host::look()?, Source::live()?, args.registry.open()?);
     let starter = Starter::new(&host, &source, &registry);
-    let mut order = match order::of(args, &registry.read()?) {
+    let mut document = registry.read()?;
+    let mut order = match order::of(args, &document) {
         Ok(order) => order,
         Err(missing) if missing.kind() == Kind::Gone => {
             reporter.absent(&missing);
@@ -138,7 +139,7 @@ fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
     args.course.check(&order)?;
     let waiter = args.course.waiter()?;
     loop {
-        let refusal = match attempt(args, &starter, &mut order, waiter.as_ref(), reporter) {
+        let refusal = match attempt(args, &starter, &document, &mut order, waiter.as_ref(), reporter) {
             Ok(done) => return done,
             Err(refusal) => refusal,
         };
@@ -157,6 +158,7 @@ fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
             }
             refusal => return say::refusal(&order, refusal, reporter),
         }
+        document = registry.read()?;
     }
 }
 
@@ -164,11 +166,12 @@ fn start(args: &Args, reporter: &mut Reporter) -> Outcome {
 fn attempt(
     args: &Args,
     starter: &Starter<'_>,
+    document: &Document,
     order: &mut Order,
     waiter: Option<&Waiter>,
     reporter: &mut Reporter,
 ) -> std::result::Result<Outcome, Refusal> {
-    let Free { service, before } = starter.look(order)?;
+    let Free { service, before } = starter.look(document, order)?;
     if args.dry_run {
         let verdict = Verdict::Inert("not started: a dry run".to_owned());
         return Ok(write(args, &service, &verdict));
@@ -193,6 +196,9 @@ fn attempt(
     let mut probes: Vec<Probe> =
         args.course.ready.iter().map(|ready| Probe::before_start(ready, order)).collect();
     let started = starter.start(order)?;
+    if let Some(error) = &started.unkept {
+        reporter.fault(error);
+    }
     if let (Some(wish), Ok(Some(port))) = (order.port_wish, started.service.record().field::<u16>("port"))
         && port != wish.first
     {

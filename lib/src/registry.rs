@@ -12,8 +12,9 @@
 //! ```
 //!
 //! [`Registry::read`] takes no lock: a document is replaced in one step, so a reader sees all of one version.
-//! [`Registry::change`] is one transaction: lock, read again, change, write beside, fsync, rename. On every error the
-//! registry is what it was, byte for byte. Programs that write it without the lock can lose changes, their own and
+//! [`Registry::change`] is one transaction: lock, read again, change, write beside, fsync, rename; then the lock is given
+//! back and the folder synced, so that the disk keeps the new name as well. On every error the registry is what it was,
+//! byte for byte. Programs that write it without the lock can lose changes, their own and
 //! ours; what they write in place is read again when it is met half written.
 //!
 //! Never fork between the begin and the end of a [`Registry::change`].
@@ -80,6 +81,27 @@ pub enum Claim {
     Held(Box<Service>, Verdict),
 }
 
+/// A change that everybody sees.
+#[derive(Debug)]
+pub struct Put<T> {
+    /// What the change gave.
+    pub result: T,
+    /// What the disk has still to do.
+    pub pending: Pending,
+}
+
+/// A change that a power failure can undo as long as it is not kept.
+#[derive(Debug, Default)]
+#[must_use = "until it is kept, a power failure can undo the change"]
+pub struct Pending(Option<Folder>);
+
+impl Pending {
+    /// Waits until the disk has the change.
+    pub fn keep(self) -> Result<()> {
+        self.0.map_or(Ok(()), |folder| folder.keep_names())
+    }
+}
+
 impl Registry {
     /// Names the registry at an absolute path, as [`locate`] finds it.
     pub fn at(path: impl Into<PathBuf>) -> Self {
@@ -117,20 +139,29 @@ impl Registry {
     ///
     /// `change` may be called again, on a newer document, when this process was stopped in the middle and somebody
     /// else went on. `Busy`: the lock was not to be had in time; the error names who holds it.
-    pub fn change<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<T> {
+    pub fn change<T>(&self, change: impl FnMut(&mut Document) -> Result<T>) -> Result<T> {
+        let Put { result, pending } = self.put(change)?;
+        pending.keep()?;
+        Ok(result)
+    }
+
+    /// Changes the registry as [`Self::change`] does, but does not wait until the disk keeps the change.
+    ///
+    /// All processes see it, and whatever they do to each other cannot undo it. A power failure can: then the registry
+    /// is the one before, whole.
+    pub fn put<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<Put<T>> {
         let folder = Folder::open_or_make(&self.path)?;
         loop {
             let (lock, draft) = self.begin(&folder)?;
             let mut document = read_in(&folder)?;
             let result = change(&mut document)?;
             if !document.is_changed() {
-                return Ok(result);
+                return Ok(Put { result, pending: Pending(None) });
             }
             if draft.publish(&document.write(unix_ms()))? == Placed::Yes {
                 // Others may go on from here. Where many do, the disk keeps what all of them have put in place at once.
                 drop(lock);
-                folder.keep_names()?;
-                return Ok(result);
+                return Ok(Put { result, pending: Pending(Some(folder)) });
             }
         }
     }

@@ -9,6 +9,7 @@
 //! | writes the registry, gives the lock back              |                                                            |
 //! | writes the pid file                                   |                                                            |
 //! | says go, the mark of the spawn, and the port          | opens the log, becomes the command                         |
+//! | waits until the disk keeps the registry               |                                                            |
 //! | reads the child's report up to its end                | the exec closes the report: nothing to say means it worked |
 //!
 //! Nobody forks while the lock is held. The child keeps its number and its inode over the exec, so what was registered is
@@ -64,7 +65,7 @@ use crate::handle::{self, Handle, Look};
 use crate::host::{Host, boot_ms, unix_ms};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
-use crate::registry::{self, Claim, Document, Entry, Known, Registry, Service, check_name};
+use crate::registry::{self, Claim, Document, Entry, Known, Pending, Put, Registry, Service, check_name};
 use crate::select;
 use crate::source::{Source, Wants};
 use crate::status::End;
@@ -102,6 +103,8 @@ pub struct Started {
     pub identity: Identity,
     /// The process, held.
     pub handle: Handle,
+    /// Why a power failure could undo the entry, where the disk would not promise to keep it.
+    pub unkept: Option<Error>,
 }
 
 impl Started {
@@ -132,15 +135,15 @@ impl<'a> Starter<'a> {
         Self { host, source, registry, open_files }
     }
 
-    /// Looks whether the order could be carried out, without the lock and without forking.
+    /// Looks whether the order could be carried out, without the lock and without forking, as far as a registry that has
+    /// been read tells.
     ///
     /// What it finds can have changed a moment later; [`Self::start`] decides.
-    pub fn look(&self, order: &Order) -> std::result::Result<Free, Refusal> {
+    pub fn look(&self, document: &Document, order: &Order) -> std::result::Result<Free, Refusal> {
         check_name(&order.name)?;
         program::find(order)?;
-        let document = self.registry.read()?;
-        let before = self.ask(&document, order)?;
-        Ok(Free { service: self.entry(&document, order, None)?, before })
+        let before = self.ask(document, order)?;
+        Ok(Free { service: self.entry(document, order, None)?, before })
     }
 
     /// Starts a service. See the description of the module for what happens when somebody is killed meanwhile.
@@ -181,10 +184,10 @@ impl<'a> Starter<'a> {
         let claimed = self.look_at_child(pid, &order.name).and_then(|process| {
             let identity = process.identity(self.host.place());
             let handle = hold(self.host, self.source, &identity)?;
-            let service = self.claim(order, &process, group)?;
-            Ok((service, identity, handle))
+            let (service, pending) = self.claim(order, &process, group)?;
+            Ok((service, pending, identity, handle))
         });
-        let (service, identity, handle) = match claimed {
+        let (service, pending, identity, handle) = match claimed {
             Ok(claimed) => claimed,
             Err(refusal) => {
                 // The end of the pipe is the word that it is not to go.
@@ -193,11 +196,12 @@ impl<'a> Starter<'a> {
                 return Err(refusal);
             }
         };
-        let started = Started { service, identity, handle };
+        let mut started = Started { service, identity, handle, unkept: None };
         let word = child::Word::of(&started.service, order).to_string();
         let told = pidfile::write(order.pidfile.as_deref(), pid)
             .and_then(|()| go.write_all(word.as_bytes()).map_err(|_| killed_early(&order.name)));
         drop(go);
+        started.unkept = pending.keep().err();
         let mut said = Vec::new();
         let heard = report.read_to_end(&mut said);
         let outcome = match (told, child::Failure::read(&said)) {
@@ -228,7 +232,10 @@ impl<'a> Starter<'a> {
             Ok(inside) => inside,
             Err(error) => return error.into(),
         };
-        let service = match self.claim(order, &process, inside.group()) {
+        let claimed = self
+            .claim(order, &process, inside.group())
+            .and_then(|(service, pending)| pending.keep().map(|()| service).map_err(Refusal::Failed));
+        let service = match claimed {
             Ok(service) => service,
             Err(refusal) => {
                 inside.leave();
@@ -252,8 +259,8 @@ impl<'a> Starter<'a> {
         order: &Order,
         process: &Process,
         group: Option<&Group>,
-    ) -> std::result::Result<Service, Refusal> {
-        self.registry.change(|document| {
+    ) -> std::result::Result<(Service, Pending), Refusal> {
+        let Put { result, pending } = self.registry.put(|document| {
             match self.ask(document, order) {
                 Ok(_) => {}
                 Err(Refusal::Failed(error)) => return Err(error),
@@ -272,7 +279,8 @@ impl<'a> Starter<'a> {
             }
             document.insert(&service);
             Ok(Ok(service))
-        })?
+        })?;
+        result.map(|service| (service, pending))
     }
 
     /// Decides whether the name is to be had. Gives what a dead holder left.
@@ -439,7 +447,8 @@ impl<'a> Starter<'a> {
             Ok(document) => Known::of(&document, self.host, self.source).registered(),
             Err(_) => Registered::default(),
         };
-        let setting = Setting { host: self.host, source: self.source, registered: &registered };
+        let setting =
+            Setting { host: self.host, source: self.source, registered: &registered, registry: None };
         terminate::run(setting, roots, options, observer)
     }
 }

@@ -1,7 +1,8 @@
 //! The session in the registry: others learn that it lives, and whose it is.
 //!
 //! A registry that cannot be used, or is held by somebody for long, is said and does not stop the session: it is only a
-//! memory of it.
+//! memory of it. Nor is it waited for the disk to keep what stands there ([`Registry::put`]): a power failure ends the
+//! session, and an entry that it brings back is that of a dead one.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Entry<'a
     let gone = || Error::new(Kind::System, "find this process", "/proc", "it is not there");
     let own = setting.source.reader(wants).read(Pid::this())?.ok_or_else(gone)?;
     let owner = own.identity(setting.host.place());
-    registry.clone().lock_timeout(PATIENCE).change(|document| {
+    let put = registry.clone().lock_timeout(PATIENCE).put(|document| {
         if let Ok(Some(other)) = document.session(&plan.id)
             && judge_session(setting.host, setting.source, &other).is_alive()
         {
@@ -46,20 +47,22 @@ pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Entry<'a
         }
         document.insert_session(&session);
         Ok(Entry::Made(registry, owner.clone()))
-    })
+    });
+    put.map(|put| put.result)
 }
 
 /// Takes the session out of the registry, and its services that have ended.
 pub(super) fn leave(registry: &Registry, plan: &Plan, owner: &Identity, setting: Setting<'_>) -> Result<()> {
     let id = plan.id.as_str();
-    registry.clone().lock_timeout(PATIENCE).change(|document| {
+    let put = registry.clone().lock_timeout(PATIENCE).put(|document| {
         let ours = matches!(document.session(id), Ok(Some(session)) if session.owner().is_ok_and(|known| known.same_as(owner)));
         if ours {
             document.remove_session(id);
             remove_services(document, plan, setting);
         }
         Ok(())
-    })
+    });
+    put.map(|put| put.result)
 }
 
 fn remove_services(document: &mut Document, plan: &Plan, setting: Setting<'_>) {

@@ -269,13 +269,13 @@ impl Keeper<'_> {
         note(Memory::FIELD, serde_json::to_value(memory).unwrap_or_default());
         note("restarts", restarts.into());
         match self.starter.start(&order) {
-            Ok(Started { service, identity, .. }) => Ok(Tended {
+            Ok(Started { service, identity, unkept, .. }) => Ok(Tended {
                 events: vec![Event {
                     what: Happening::Started,
                     scope: service.scope.clone(),
                     name: service.name.clone(),
                     identity: Some(identity.clone()),
-                    why: None,
+                    why: unkept.map(|error| error.to_string()),
                     tries: memory.tries,
                     pause: None,
                 }],
