@@ -167,7 +167,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
     let request = request(&args, reporter)?;
     let (host, source) = (Host::look()?, Source::live()?);
-    let registered = match args.registry.open()?.read() {
+    let registry = args.registry.open()?;
+    let registered = match registry.read() {
         Ok(document) => Known::of(&document, &host, &source).registered(),
         Err(error) => {
             // The marks and evidence still stand: a damaged registry must not keep anybody from ending a tree.
@@ -175,7 +176,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             Registered::default()
         }
     };
-    let setting = Setting { host: &host, source: &source, registered: &registered };
+    let setting =
+        Setting { host: &host, source: &source, registered: &registered, registry: Some(&registry) };
     let options = args.options();
     let log = if args.dry_run { None } else { args.log.open(reporter)? };
     let output = Output::new(&args.output, Shape::Table).with_log(log);

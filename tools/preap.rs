@@ -163,7 +163,7 @@ impl Reaper {
         if roots.is_empty() {
             return Ok(self);
         }
-        let setting = Setting { host: &self.host, source: &self.source, registered };
+        let setting = Setting { host: &self.host, source: &self.source, registered, registry: None };
         let options = Options { grace: self.grace, ..Options::default() };
         let mut ending = Ending::new(self.output, Vec::new());
         if self.dry_run {

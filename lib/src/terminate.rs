@@ -35,6 +35,7 @@ use crate::evidence::Registered;
 use crate::host::Host;
 use crate::id::{self, Cgroup, Identity, Pid};
 use crate::record::{Process, View};
+use crate::registry::Registry;
 use crate::signal::Signal;
 use crate::source::Source;
 use crate::status::End;
@@ -231,6 +232,30 @@ pub struct Setting<'a> {
     pub source: &'a Source,
     /// What the registry knows.
     pub registered: &'a Registered,
+    /// The registry itself, where successors of services are to be known.
+    pub registry: Option<&'a Registry>,
+}
+
+/// What a successor has taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The command line.
+    Command,
+    /// The name of the service.
+    Service,
+    /// A TCP port.
+    Port,
+}
+
+impl Place {
+    /// The word that records use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Service => "service",
+            Self::Port => "port",
+        }
+    }
 }
 
 /// A process of a plan.
@@ -345,7 +370,7 @@ pub trait Observer {
     /// What became of a member.
     fn outcome(&mut self, report: &Report<'_>);
     /// Another process has taken the place of a named one that was ended.
-    fn replaced(&mut self, target: &Target, by: &Process);
+    fn replaced(&mut self, target: &Target, by: &Process, place: Place);
     /// How many live, some of them, and how long the present phase lasts at most. Told at every step of the run.
     fn progress(
         &mut self,

@@ -11,7 +11,7 @@ use procherd::error::{Error, Kind, Result};
 use procherd::id::{self, Identity, Pid};
 use procherd::record::{self, Line, Process, Record};
 use procherd::status::{End, State};
-use procherd::terminate::{Missing, Observer, Outcome, Phase, Plan, Report, Summary, Target, Via};
+use procherd::terminate::{Missing, Observer, Outcome, Phase, Place, Plan, Report, Summary, Target, Via};
 use procherd::text::visible;
 
 use super::output::Output;
@@ -19,11 +19,12 @@ use super::report::Reporter;
 use super::scene::Sheet;
 
 /// Fields that outcome and plan records write themselves.
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     "planned_ticks",
     "alive",
     "status",
     "replaced_by",
+    "replaced_in",
     "identity",
     "outcome",
     "signal",
@@ -262,14 +263,14 @@ impl Observer for Ending {
         });
     }
 
-    fn replaced(&mut self, target: &Target, by: &Process) {
+    fn replaced(&mut self, target: &Target, by: &Process, place: Place) {
         let Some(shared) = self.shared.clone() else { return };
         let successor = Successor { pid: by.pid, pidfd_inode: by.inode, start_ticks: by.start_ticks };
         self.write(|out| {
             let mut sheet = Sheet::Fresh(target.process.line_as("outcome", &shared, out));
             sheet.field("outcome", Outcome::Replaced.word());
             describe(target, &mut sheet);
-            sheet.field("replaced_by", &successor);
+            sheet.field("replaced_by", &successor).field("replaced_in", place.word());
             sheet.end();
         });
     }

@@ -6,7 +6,7 @@ use procherd::error::{Error, Kind, Result};
 use procherd::record::{Process, View};
 use procherd::registry::{Verdict, quoted};
 use procherd::spawn::{Holder, Order, Refusal};
-use procherd::terminate::{self, Guard, Missing, Observer, Phase, Report, Summary, Target, Via};
+use procherd::terminate::{self, Guard, Missing, Observer, Phase, Place, Report, Summary, Target, Via};
 use procherd::text::{Text, rfc3339, visible};
 
 use crate::frame::{Exit, Outcome, Reporter};
@@ -130,7 +130,7 @@ impl Observer for Ended {
         }
     }
 
-    fn replaced(&mut self, _: &Target, _: &Process) {}
+    fn replaced(&mut self, _: &Target, _: &Process, _: Place) {}
 
     fn progress(&mut self, _: Phase, _: usize, _: &mut dyn Iterator<Item = &Target>, _: Duration) {}
 }

@@ -156,7 +156,7 @@ fn end(desk: &Desk, args: &EndArgs, reporter: &mut Reporter) -> Outcome {
     let alive: Vec<&Service> = services.iter().filter(|service| desk.judge(service).is_alive()).collect();
     let roots = registry::session_roots(&document, &desk.host, &desk.source, &args.id)?;
     let registered = Known::of(&document, &desk.host, &desk.source).registered();
-    let setting = Setting { host: &desk.host, source: &desk.source, registered: &registered };
+    let setting = Setting { host: &desk.host, source: &desk.source, registered: &registered, registry: None };
     let options = Options { grace: args.grace, ..Options::default() };
     if args.dry_run {
         let mut ending = Ending::new(Output::new(&desk.output, Shape::Table), Vec::new());

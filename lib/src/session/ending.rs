@@ -18,7 +18,7 @@ use crate::signal::Signal;
 use crate::snapshot;
 use crate::source::Wants;
 use crate::sys;
-use crate::terminate::{self, Guard, Missing, Observer, Options, Outcome, Phase, Report, Target};
+use crate::terminate::{self, Guard, Missing, Observer, Options, Outcome, Phase, Place, Report, Target};
 
 /// How long a child may take to die of a kill before what is below it is looked for.
 const STUCK: Duration = Duration::from_millis(500);
@@ -110,7 +110,12 @@ fn below(
     kill_wait: Duration,
 ) {
     let registered = Registered::default();
-    let all = terminate::Setting { host: setting.host, source: setting.source, registered: &registered };
+    let all = terminate::Setting {
+        host: setting.host,
+        source: setting.source,
+        registered: &registered,
+        registry: None,
+    };
     let options = Options { grace, kill_wait, ..Options::default() };
     let spares = |process: &Process| keep.spares(process);
     let mut told = Told(family);
@@ -175,7 +180,7 @@ impl Observer for Told<'_, '_> {
         }
     }
 
-    fn replaced(&mut self, _: &Target, _: &Process) {}
+    fn replaced(&mut self, _: &Target, _: &Process, _: Place) {}
 
     fn progress(&mut self, _: Phase, _: usize, _: &mut dyn Iterator<Item = &Target>, _: Duration) {
         self.0.reap();

@@ -19,7 +19,7 @@ use crate::record::{Process, View};
 use crate::registry::Service;
 use crate::source::{Source, Wants};
 use crate::sys::{self, Side};
-use crate::terminate::{Missing, Observer, Options, Phase, Report, Target};
+use crate::terminate::{Missing, Observer, Options, Phase, Place, Report, Target};
 
 /// The pause between two looks at a log that is written to.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
@@ -163,6 +163,6 @@ impl Observer for Nobody {
     fn begin(&mut self, _: &View) {}
     fn missing(&mut self, _: &Missing) {}
     fn outcome(&mut self, _: &Report<'_>) {}
-    fn replaced(&mut self, _: &Target, _: &Process) {}
+    fn replaced(&mut self, _: &Target, _: &Process, _: Place) {}
     fn progress(&mut self, _: Phase, _: usize, _: &mut dyn Iterator<Item = &Target>, _: Duration) {}
 }

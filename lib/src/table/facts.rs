@@ -172,7 +172,8 @@ impl Facts for Record {
             note(Tone::Bad, &format!("waits in {channel}"));
         }
         if let Some(replaced) = self.get("replaced_by") {
-            note(Tone::Bad, &format!("replaced by {}", in_words(replaced)));
+            let place = self.text("replaced_in").map_or(String::new(), |place| format!(" ({place})"));
+            note(Tone::Bad, &format!("replaced by {}{place}", in_words(replaced)));
         }
         notes
     }

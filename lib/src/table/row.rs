@@ -105,7 +105,7 @@ const FINDING: &[Spec] = &[
 const ABOUT: [&str; 4] = ["file", "service", "pid", "count"];
 
 /// Fields of no column, because a mark, the tree or a column of another name says the same.
-const SAID_ELSEWHERE: [&str; 19] = [
+const SAID_ELSEWHERE: [&str; 20] = [
     "depth",
     "root",
     "orphan",
@@ -123,6 +123,7 @@ const SAID_ELSEWHERE: [&str; 19] = [
     "reason",
     "wchan",
     "replaced_by",
+    "replaced_in",
     "exit_status",
     "exit_signal",
 ];

@@ -4,13 +4,14 @@ mod deaths;
 mod enclosed;
 mod interrupt;
 mod settle;
+mod succession;
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use interrupt::Uninterrupted;
+use succession::Succession;
 
 use super::guard::Spare;
 use super::set::Set;
@@ -115,9 +116,7 @@ fn run_with(
     set.spare = spare;
     let watch = Watch::new().map_err(|errno| Error::system("watch processes", "", errno))?;
     let look_cost = start.elapsed();
-    let seen = |process: &Process| (process.pid, process.start_ticks, process.inode);
-    let watched_after = !options.settle.is_zero();
-    let there_before = table.processes().iter().filter(|_| watched_after).map(seen).collect();
+    let succession = (!options.settle.is_zero()).then(|| Succession::at(&table));
     observer.begin(&table.view);
     let mut engine = Engine {
         setting,
@@ -128,7 +127,7 @@ fn run_with(
         observer,
         table,
         start,
-        there_before,
+        succession,
         end_by: options.timeout.map(|timeout| start + timeout),
         look_cost,
         next_look: start,
@@ -155,8 +154,8 @@ struct Engine<'a> {
     observer: &'a mut dyn Observer,
     table: Table,
     start: Instant,
-    /// Who was there at the first look: nobody of them is a successor. Empty where nobody asks for successors.
-    there_before: HashSet<(Pid, u64, Option<u64>)>,
+    /// How successors are known, where somebody asks for them.
+    succession: Option<Succession>,
     end_by: Option<Instant>,
     /// How long the last look took: looks are spaced so that they take a small part of the time.
     look_cost: Duration,
@@ -193,6 +192,9 @@ impl Engine<'_> {
             .filter(|guard| !guard.spares_only_itself())
             .count();
         self.set.grow(&self.table);
+        if let Some(succession) = &mut self.succession {
+            succession.learn(self.setting, &self.set, &self.table);
+        }
         self.set.let_others_go();
         let all: Vec<usize> = (0..self.set.members.len()).collect();
         self.welcome(&all);

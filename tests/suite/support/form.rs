@@ -217,6 +217,7 @@ pub(crate) const OUTCOME: &[Field] = &[
     Field("zombie", IfKnown, |v| v == true),
     Field("wait_channel", IfKnown, is_word),
     Field("replaced_by", IfKnown, |v| v.is_array() || v.is_object()),
+    Field("replaced_in", IfKnown, |v| v == "command" || v == "service" || v == "port"),
     Field("port", IfKnown, is_port),
     Field("last_port", IfKnown, is_port),
     Field("name", IfKnown, is_word),
