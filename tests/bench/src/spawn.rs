@@ -11,11 +11,15 @@ use crate::tools::Tools;
 /// How many services stand in the registry.
 const SERVICES: usize = 10;
 
+const EMPTY: &str = "floor: an empty Rust program";
+
 /// Measures both.
 pub(crate) fn all(tools: &Tools, report: &mut Report) -> Result<(), String> {
     let (Some(pspawn), Some(psession)) = (tools.ours("pspawn"), tools.ours("psession")) else {
         return Ok(());
     };
+    // What any program costs that is started: the rest is the work.
+    let empty = tools.helper("empty");
     let place = Folder::make(&tools.helper("spawn"))?;
     let registry = place.0.join("registry.json");
     for number in 0..SERVICES {
@@ -23,16 +27,17 @@ pub(crate) fn all(tools: &Tools, report: &mut Report) -> Result<(), String> {
         command.args([&format!("standing-{number}"), "--quiet", "--", "sleep", "1000"]);
         cost::run(&mut command, &[0])?;
     }
-    service(&pspawn, &registry, report)?;
-    session(&psession, &registry, report)
+    service(&pspawn, &empty, &registry, report)?;
+    session(&psession, &empty, &registry, report)
 }
 
-fn service(pspawn: &Path, registry: &Path, report: &mut Report) -> Result<(), String> {
+fn service(pspawn: &Path, empty: &Path, registry: &Path, report: &mut Report) -> Result<(), String> {
     report::title(&format!("start a service from a shell, {SERVICES} services registered"));
     let bare = "setsid true &";
     let ours = pspawn.display();
     let lines = [
         (bare, "setsid true >/dev/null 2>&1 </dev/null &".to_owned()),
+        (EMPTY, empty.display().to_string()),
         ("pspawn", format!("{ours} once --quiet -- true")),
         ("pspawn --cgroup off", format!("{ours} plain --quiet --cgroup off -- true")),
         ("pspawn --log", format!("{ours} logged --quiet --log {}.log -- true", registry.display())),
@@ -53,9 +58,12 @@ fn service(pspawn: &Path, registry: &Path, report: &mut Report) -> Result<(), St
     Ok(())
 }
 
-fn session(psession: &Path, registry: &Path, report: &mut Report) -> Result<(), String> {
+fn session(psession: &Path, empty: &Path, registry: &Path, report: &mut Report) -> Result<(), String> {
     report::title("run a command in a session");
-    let mut contestants = vec![("true".to_owned(), plain(Command::new("true"), registry))];
+    let mut contestants = vec![
+        ("true".to_owned(), plain(Command::new("true"), registry)),
+        (EMPTY.to_owned(), plain(Command::new(empty), registry)),
+    ];
     for (name, options) in [
         ("psession true", &[][..]),
         ("psession --isolate pidns true", &["--isolate", "pidns"]),

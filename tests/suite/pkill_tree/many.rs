@@ -31,7 +31,7 @@ fn trees_of_thousands_end_and_nobody_is_left() {
         for words in [
             size("tree --depth 3 --width 10", "tree --depth 4 --width 10"),
             size("wide 1500", "wide 10000"),
-            size("chain 300", "chain 1000"),
+            size("chain 300", "chain 2000"),
             size("wide 1000 --on-term ignore", "wide 10000 --on-term ignore"),
         ] {
             let tree = start(&scene, words);
