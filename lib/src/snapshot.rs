@@ -28,7 +28,7 @@ pub fn read_pids(source: &Source, pids: &[Pid], wants: Wants) -> Result<Vec<Proc
         let mut reader = source.reader(wants);
         let mut found = Vec::with_capacity(pids.len());
         for pid in part {
-            found.extend(reader.read(*pid)?);
+            found.extend(reader.read(pid)?);
         }
         Ok(found)
     })

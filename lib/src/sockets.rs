@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::text::Text;
 
 pub use diag::Freed;
-pub use holders::{Holders, holders, holds, still_held};
+pub use holders::{Holders, holders, holders_among_all, holds};
 pub use locks::{FileId, Lock, Opened, Unseen, openers, unseen_locks};
 pub use missing::{Missing, Publisher, missing};
 
@@ -318,6 +318,13 @@ impl Query {
         }
     }
 
+    /// The port that is asked for, where it is a single one: then the kernel need not tell of others.
+    fn only_port(&self) -> Option<u16> {
+        let [(range, _)] = self.ports.as_slice() else { return None };
+        let named = self.paths.is_empty() && self.abstracts.is_empty();
+        (range.start() == range.end() && named).then_some(*range.start())
+    }
+
     /// The protocols that have to be asked for.
     fn asks(&self) -> impl Iterator<Item = Protocol> {
         let named = !(self.ports.is_empty() && self.paths.is_empty() && self.abstracts.is_empty());
@@ -339,7 +346,7 @@ pub fn list(query: &Query) -> Result<Vec<Socket>> {
     let mut diag = diag::Diag::open().ok();
     let mut found = Vec::new();
     for protocol in query.asks() {
-        let told = diag.as_mut().and_then(|diag| diag.list(protocol, query.any).ok());
+        let told = diag.as_mut().and_then(|diag| diag.list(protocol, query.any, query.only_port()).ok());
         let sockets = match told {
             Some(sockets) => sockets,
             None => files::list("/proc/self/net", protocol)?,

@@ -8,17 +8,17 @@
 mod cgroup;
 mod fds;
 mod halves;
+mod listing;
 mod ran;
 mod stat;
 mod waits;
 
 use std::ffi::{CStr, OsString};
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use nix::dir::Dir;
+use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, fstatat};
@@ -35,6 +35,7 @@ use crate::text::Text;
 pub use cgroup::{Container, container_of};
 pub use fds::Fds;
 pub use halves::{WORTH_A_THREAD, from_both_ends, is_alone};
+pub use listing::while_listing;
 pub use stat::{Stat, parse as parse_stat};
 pub use waits::Waiting;
 
@@ -91,21 +92,20 @@ impl Source {
 
     /// Lists the numbers of all processes that can be seen, in ascending order.
     pub fn pids(&self) -> Result<Vec<Pid>> {
-        let failed = |errno| Error::system("list processes", "/proc", errno);
-        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let mut folder = Dir::openat(&self.folder, ".", flags, Mode::empty()).map_err(failed)?;
+        let mut listing = self.listing()?;
         let mut pids = Vec::with_capacity(512);
-        for entry in folder.iter() {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            if name.first().is_some_and(u8::is_ascii_digit) {
-                pids.extend(std::str::from_utf8(name).ok().and_then(|name| name.parse::<Pid>().ok()));
-            }
-        }
+        while listing.next_part(&mut pids, usize::MAX)? {}
         if !pids.is_sorted() {
             pids.sort_unstable();
         }
         Ok(pids)
+    }
+
+    /// Begins to list the numbers of all processes that can be seen.
+    fn listing(&self) -> Result<Listing> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let folder = Dir::openat(&self.folder, ".", flags, Mode::empty()).map_err(cannot_list)?;
+        Ok(Listing(folder.into_iter()))
     }
 
     /// Makes a reader with buffers of its own, for one thread.
@@ -207,6 +207,31 @@ impl Source {
         openat(&self.folder, path.of(pid, ""), flags, Mode::empty())
             .map_err(|errno| Error::system("open", format!("/proc/{pid}"), errno))
     }
+}
+
+/// A list of processes that is being made.
+struct Listing(OwningIter);
+
+impl Listing {
+    /// Adds some more numbers, at least `enough` where there are so many. False: that was the end.
+    fn next_part(&mut self, pids: &mut Vec<Pid>, enough: usize) -> Result<bool> {
+        let before = pids.len();
+        for entry in self.0.by_ref() {
+            let entry = entry.map_err(cannot_list)?;
+            let name = entry.file_name().to_bytes();
+            if name.first().is_some_and(u8::is_ascii_digit) {
+                pids.extend(std::str::from_utf8(name).ok().and_then(|name| name.parse::<Pid>().ok()));
+            }
+            if pids.len() - before >= enough {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn cannot_list(errno: Errno) -> Error {
+    Error::system("list processes", "/proc", errno)
 }
 
 /// The facts of the live system. Each is read when it is asked for.
@@ -409,7 +434,14 @@ impl PathBuffer {
     fn of(&mut self, pid: Pid, name: &str) -> &CStr {
         if self.pid != Some(pid) {
             self.bytes.clear();
-            let _ = write!(self.bytes, "{pid}/");
+            // The formatting of the standard library takes longer than all the rest of this.
+            let mut rest = pid.get();
+            while rest > 0 {
+                self.bytes.extend(u8::try_from(rest % 10).map(|digit| b'0' + digit));
+                rest /= 10;
+            }
+            self.bytes.reverse();
+            self.bytes.push(b'/');
             (self.pid, self.folder) = (Some(pid), self.bytes.len());
         }
         self.bytes.truncate(self.folder);

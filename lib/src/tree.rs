@@ -50,18 +50,26 @@ impl Table {
         table.parent =
             (0..table.processes.len()).map(|index| table.parent_of(index).map_or(NONE, narrow)).collect();
         table.cut_circles();
-        let mut order: Vec<u32> = (0..table.processes.len()).map(narrow).collect();
-        order.retain(|index| table.parent[*index as usize] != NONE);
-        order.sort_unstable_by_key(|index| {
-            let process = &table.processes[*index as usize];
-            (table.parent[*index as usize], process.start_ticks, process.pid)
-        });
         let mut first = vec![0_u32; table.processes.len() + 1];
-        for index in &order {
-            first[table.parent[*index as usize] as usize + 1] += 1;
+        for parent in table.parent.iter().filter(|parent| **parent != NONE) {
+            first[*parent as usize + 1] += 1;
         }
         for index in 1..first.len() {
             first[index] += first[index - 1];
+        }
+        // The children of each stand together, and nearly always in order already.
+        let mut free = first.clone();
+        let mut order = vec![0_u32; first.last().map_or(0, |count| *count as usize)];
+        for (index, parent) in table.parent.iter().enumerate().filter(|(_, parent)| **parent != NONE) {
+            let place = &mut free[*parent as usize];
+            order[*place as usize] = narrow(index);
+            *place += 1;
+        }
+        for family in first.windows(2).filter(|ends| ends[1] - ends[0] > 1) {
+            order[family[0] as usize..family[1] as usize].sort_unstable_by_key(|index| {
+                let process = &table.processes[*index as usize];
+                (process.start_ticks, process.pid)
+            });
         }
         (table.children, table.first) = (order, first);
         table

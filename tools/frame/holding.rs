@@ -41,28 +41,27 @@ pub fn look_at_sockets(
     reporter: &mut Reporter,
 ) -> Result<Sockets> {
     let (host, source) = (Host::look()?, Source::live()?);
-    let all = source.pids()?;
     let list = |reporter: &mut Reporter| -> Result<Vec<Socket>> {
         let mut found = sockets::list(query)?;
         if all_namespaces {
-            found.extend(elsewhere(&source, &all, query, reporter)?);
+            found.extend(elsewhere(&source, &source.pids()?, query, reporter)?);
         }
         Ok(found)
     };
     let listed = list(reporter)?;
     let whole = only.is_none();
-    let pids = only.unwrap_or_else(|| all.clone());
-    let mut round = Round::of(&host, &source, listed, &pids, whole)?;
+    let mut round = Round::of(&host, &source, listed, only.as_deref())?;
     if whole && round.has_open_questions() {
         // Who held it may have ended, or handed it on to somebody who had been looked at before.
         let still: HashSet<u64> = list(&mut *reporter)?.iter().map(|socket| socket.inode).collect();
         round.listed.retain(|socket| still.contains(&socket.inode));
         if round.has_open_questions() {
-            round = Round::of(&host, &source, round.listed, &source.pids()?, whole)?;
+            round = Round::of(&host, &source, round.listed, None)?;
         }
     }
-    let ownerless =
-        |socket: &Socket| (socket.clone(), sockets::missing(&host, &source, socket, &round.holders, &all));
+    let ownerless = |socket: &Socket| {
+        (socket.clone(), sockets::missing(&host, &source, socket, &round.holders, &round.pids))
+    };
     let ownerless = round.unheld().filter(|_| whole).map(ownerless).collect();
     let Round { holders, table, held, .. } = round;
     let mut scene = Scene::of(host, source, table);
@@ -73,32 +72,40 @@ pub fn look_at_sockets(
 /// One round of finding out who holds what.
 struct Round {
     listed: Vec<Socket>,
+    /// The processes that were looked into.
+    pids: Vec<Pid>,
     holders: Holders,
     table: Table,
     held: Vec<Holder>,
 }
 
 impl Round {
-    /// Looks into processes. Where they are not all there are, they stand in the table even if they hold nothing.
-    fn of(host: &Host, source: &Source, listed: Vec<Socket>, pids: &[Pid], whole: bool) -> Result<Self> {
+    /// Looks into all processes, or only into some: these stand in the table even if they hold nothing.
+    fn of(host: &Host, source: &Source, listed: Vec<Socket>, only: Option<&[Pid]>) -> Result<Self> {
         let mut by_inode: HashMap<u64, Vec<&Socket>> = HashMap::new();
         for socket in listed.iter().filter(|socket| socket.inode != 0) {
             by_inode.entry(socket.inode).or_default().push(socket);
         }
-        let holders = sockets::holders(source, pids, &by_inode.keys().copied().collect::<Vec<u64>>())?;
-        let numbers: Vec<Pid> =
-            if whole { holders.by_pid.iter().map(|(pid, _)| *pid).collect() } else { pids.to_vec() };
+        let inodes: Vec<u64> = by_inode.keys().copied().collect();
+        let (pids, holders) = match only {
+            None => sockets::holders_among_all(source, &inodes)?,
+            Some(pids) => (pids.to_vec(), sockets::holders(source, pids, &inodes)?),
+        };
+        let numbers: Vec<Pid> = match only {
+            None => holders.by_pid.iter().map(|(pid, _)| *pid).collect(),
+            Some(pids) => pids.to_vec(),
+        };
         let table = snapshot::lineage(host, source, &numbers, Wants::EVERYDAY)?;
         let mut held = Vec::new();
-        for (pid, inodes) in &holders.by_pid {
+        for (pid, _) in &holders.by_pid {
             let Some(index) = table.find(pid.get()) else { continue };
             let identity = table.get(index).identity(&table.view.place);
-            let Some(inodes) = sockets::still_held(host, source, &identity, inodes) else { continue };
+            let Some(inodes) = holders.still_held(host, source, &identity) else { continue };
             let sockets = inodes.iter().filter_map(|inode| by_inode.get(inode));
             held.push((index, sockets.flatten().map(|socket| (*socket).clone()).collect::<Vec<_>>()));
         }
         held.sort_by_key(|(index, _)| (table.get(*index).start_ticks, table.get(*index).pid));
-        Ok(Self { listed, holders, table, held })
+        Ok(Self { listed, pids, holders, table, held })
     }
 
     /// The sockets that nobody was proved to hold.

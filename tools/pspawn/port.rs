@@ -87,10 +87,10 @@ fn holders(starter: &Starter<'_>, found: &[Socket]) -> Result<Vec<Root>> {
     let mut roots = Vec::new();
     let inodes: Vec<u64> = found.iter().map(|socket| socket.inode).collect();
     let holders = sockets::holders(starter.source, &starter.source.pids()?, &inodes)?;
-    for (pid, inodes) in holders.by_pid {
-        let Some(process) = reader.read(pid)? else { continue };
+    for (pid, _) in &holders.by_pid {
+        let Some(process) = reader.read(*pid)? else { continue };
         let identity = process.identity(starter.host.place());
-        if sockets::still_held(starter.host, starter.source, &identity, &inodes).is_some() {
+        if holders.still_held(starter.host, starter.source, &identity).is_some() {
             roots.push(Root::of(identity, Via::Named));
         }
     }

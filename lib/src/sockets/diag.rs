@@ -42,8 +42,13 @@ impl Diag {
         Ok(Self { fd: netlink(SockFlag::SOCK_CLOEXEC)?, buffer: vec![0; 64 << 10] })
     }
 
-    /// Asks for the sockets of a protocol: all, or only those that listen or that have no peer.
-    pub(super) fn list(&mut self, protocol: Protocol, any: bool) -> Result<Vec<Socket>, Errno> {
+    /// Asks for the sockets of a protocol: all, or only those that listen or that have no peer; of all ports, or of one.
+    pub(super) fn list(
+        &mut self,
+        protocol: Protocol,
+        any: bool,
+        port: Option<u16>,
+    ) -> Result<Vec<Socket>, Errno> {
         // UDP and datagrams have no state for it: theirs are sorted out afterwards.
         let states = if any || protocol != Protocol::Tcp { u32::MAX } else { LISTENING };
         let mut found = Vec::new();
@@ -52,7 +57,7 @@ impl Diag {
             return Ok(found);
         }
         for family in [libc::AF_INET, libc::AF_INET6] {
-            let request = inet_request(family, protocol, states);
+            let request = inet_request(family, protocol, states, port.unwrap_or(0));
             let answered = self.ask(&request, |body| found.extend(inet_socket(body, protocol)));
             match answered {
                 // A kernel without IPv6 has nobody who would answer.
@@ -126,12 +131,13 @@ fn has_ipv6() -> bool {
     std::path::Path::new("/proc/self/net/tcp6").exists()
 }
 
-/// `struct inet_diag_req_v2`, with the whole of `struct inet_diag_sockid` left open.
-fn inet_request(family: i32, protocol: Protocol, states: u32) -> Vec<u8> {
+/// `struct inet_diag_req_v2`, with the whole of `struct inet_diag_sockid` left open but the own port: 0 means any.
+fn inet_request(family: i32, protocol: Protocol, states: u32, port: u16) -> Vec<u8> {
     let number = if protocol == Protocol::Tcp { libc::IPPROTO_TCP } else { libc::IPPROTO_UDP };
     let mut request = vec![small(family), small(number), 0, 0];
     request.extend(states.to_ne_bytes());
-    request.extend([0; 48]);
+    request.extend(port.to_be_bytes());
+    request.extend([0; 46]);
     request
 }
 

@@ -85,21 +85,21 @@ pub fn openers(source: &Source, pids: &[Pid], file: FileId) -> Result<(Vec<Opene
         let mut found = Vec::new();
         for pid in part {
             let mut fds = Vec::new();
-            let read = tables.files(*pid, |fd, facts| {
+            let read = tables.files(pid, |fd, facts| {
                 if facts.st_ino == file.inode && facts.st_dev == file.dev {
                     fds.push(fd);
                 }
             });
             match read {
-                Err(Errno::EACCES | Errno::EPERM) => found.push(Read::Denied(*pid)),
+                Err(Errno::EACCES | Errno::EPERM) => found.push(Read::Denied(pid)),
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {
                     return Err(Error::system("read open files", pid, errno));
                 }
                 Ok(()) | Err(_) if fds.is_empty() => {}
                 Ok(()) | Err(_) => {
                     fds.sort_unstable();
-                    let locks = held(source, *pid, &fds);
-                    found.push(Read::Has(Opened { pid: *pid, fds, locks }));
+                    let locks = held(source, pid, &fds);
+                    found.push(Read::Has(Opened { pid, fds, locks }));
                 }
             }
         }

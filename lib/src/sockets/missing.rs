@@ -178,7 +178,7 @@ mod tests {
         };
         let judge = |socket: &Socket, denied: &[Pid], all: &[Pid]| {
             let denied = denied.iter().map(|pid| (*pid, None)).collect();
-            missing(&host, &source, socket, &Holders { by_pid: Vec::new(), denied }, all).word()
+            missing(&host, &source, socket, &Holders { denied, ..Holders::default() }, all).word()
         };
         let listens = socket(u64::MAX, State::Listen);
         let whole = if host.place().pid_ns == 0xEFFF_FFFC { "kernel" } else { "other-namespace" };

@@ -7,7 +7,8 @@ use crate::source::Source;
 
 /// All sockets of this network namespace, as netlink and as the tables of `/proc` tell them.
 fn both(protocol: Protocol) -> [Vec<Socket>; 2] {
-    let told = diag::Diag::open().and_then(|mut diag| diag.list(protocol, true)).expect("netlink answers");
+    let told =
+        diag::Diag::open().and_then(|mut diag| diag.list(protocol, true, None)).expect("netlink answers");
     [told, files::list("/proc/self/net", protocol).expect("readable")]
 }
 

@@ -56,25 +56,38 @@ impl Source {
 }
 
 impl Fds<'_> {
-    /// Gives the beginnings of the links of all open files of a process. Of a process with several tables it is that of
-    /// the first thread.
+    /// Gives the numbers of all open files of a process, and the beginnings of their links, as long as `each` wants more.
+    /// Of a process with several tables it is that of the first thread.
     ///
     /// `ESRCH` or `ENOENT`: it has gone. `EACCES` or `EPERM`: its table may not be read. Files that are opened or closed
     /// meanwhile may be missing.
-    pub fn links(&mut self, pid: Pid, each: impl FnMut(&[u8])) -> Result<(), Errno> {
+    pub fn links(&mut self, pid: Pid, each: impl FnMut(&CStr, &[u8]) -> bool) -> Result<(), Errno> {
         self.links_in(pid, "fd", each)
     }
 
     /// Likewise of one thread: most threads share the table of the process.
-    pub fn links_of_thread(&mut self, pid: Pid, thread: Pid, each: impl FnMut(&[u8])) -> Result<(), Errno> {
+    pub fn links_of_thread(
+        &mut self,
+        pid: Pid,
+        thread: Pid,
+        each: impl FnMut(&CStr, &[u8]) -> bool,
+    ) -> Result<(), Errno> {
         self.links_in(pid, &format!("task/{thread}/fd"), each)
     }
 
-    fn links_in(&mut self, pid: Pid, name: &str, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+    fn links_in(
+        &mut self,
+        pid: Pid,
+        name: &str,
+        mut each: impl FnMut(&CStr, &[u8]) -> bool,
+    ) -> Result<(), Errno> {
+        /// Stands for the end of a walk that has seen enough; none of its calls fails that way.
+        const ENOUGH: Errno = Errno::ECANCELED;
         let mut link = std::mem::take(&mut self.link);
         let done = self.walk(pid, name, |folder, name| {
             match sys::read_link(folder.as_fd(), name, &mut link) {
-                Ok(()) => each(&link),
+                Ok(()) if each(name, &link) => {}
+                Ok(()) => return Err(ENOUGH),
                 // Closed meanwhile.
                 Err(Errno::ENOENT | Errno::ESRCH) => {}
                 Err(errno) => return Err(errno),
@@ -82,7 +95,7 @@ impl Fds<'_> {
             Ok(())
         });
         self.link = link;
-        done
+        if done == Err(ENOUGH) { Ok(()) } else { done }
     }
 
     /// Gives number and facts of all open files of a process. Following each link costs more than reading it.
@@ -155,9 +168,16 @@ mod tests {
         assert_eq!(count(inode), 0);
         let (one, _other) = nix::unistd::pipe().expect("a pipe");
         let inode = nix::sys::stat::fstat(&one).expect("facts").st_ino;
-        let mut links = 0;
         let wanted = format!("pipe:[{inode}]");
-        fds.links(Pid::this(), |link| links += usize::from(link == wanted.as_bytes())).expect("readable");
-        assert_eq!(links, 2, "both ends");
+        let mut ends = |most| {
+            let mut links = 0;
+            let each = |_: &CStr, link: &[u8]| {
+                links += usize::from(link == wanted.as_bytes());
+                links < most
+            };
+            fds.links(Pid::this(), each).expect("readable");
+            links
+        };
+        assert_eq!((ends(3), ends(1)), (2, 1), "both ends, and no more than are wanted");
     }
 }

@@ -18,20 +18,20 @@ pub const WORTH_A_THREAD: usize = 400;
 /// processor time reads fewer, and where a full process table refuses the second one, the first reads all.
 pub fn from_both_ends<T: Send>(
     pids: &[Pid],
-    read: impl Fn(&mut dyn Iterator<Item = &Pid>) -> Result<Vec<T>> + Sync,
+    read: impl Fn(&mut dyn Iterator<Item = Pid>) -> Result<Vec<T>> + Sync,
 ) -> Result<Vec<T>> {
     let taken = AtomicUsize::new(0);
-    let untaken = |_: &&Pid| taken.fetch_add(1, Ordering::Relaxed) < pids.len();
+    let untaken = |_: &Pid| taken.fetch_add(1, Ordering::Relaxed) < pids.len();
     if is_alone() || pids.len() < WORTH_A_THREAD {
-        return read(&mut pids.iter());
+        return read(&mut pids.iter().copied());
     }
     let (front, back) = thread::scope(|scope| {
         let back = thread::Builder::new().spawn_scoped(scope, || {
             // Threads with one descriptor table wait for each other at every open and close.
             let _ = unshare(CloneFlags::CLONE_FILES);
-            read(&mut pids.iter().rev().take_while(untaken))
+            read(&mut pids.iter().rev().copied().take_while(untaken))
         });
-        let front = read(&mut pids.iter().take_while(untaken));
+        let front = read(&mut pids.iter().copied().take_while(untaken));
         let back = back.map(|back| back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         (front, back.unwrap_or(Ok(Vec::new())))
     });
@@ -57,7 +57,7 @@ mod tests {
     fn two_threads_take_each_process_once_and_in_order() {
         let pids: Vec<Pid> =
             (1..=3 * u32::try_from(WORTH_A_THREAD).expect("small")).filter_map(Pid::new).collect();
-        let found = from_both_ends(&pids, |part| Ok(part.copied().collect())).expect("no failure");
+        let found = from_both_ends(&pids, |part| Ok(part.collect())).expect("no failure");
         assert_eq!(found, pids);
     }
 }
