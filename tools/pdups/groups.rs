@@ -1,6 +1,7 @@
 //! Which processes are instances of the same, and which of them are left over.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
 
 use procherd::error::Result;
@@ -88,11 +89,13 @@ pub(super) fn collect(
             !ours && !process.kernel_thread && !process.is_zombie() && search.is_asked(*index)
         })
         .collect();
+    let mut wanted: Vec<Index> = candidates.into_iter().filter(|index| search.wants(*index)).collect();
+    if matches!(by, By::Command) {
+        leave_out_the_unique(search, &mut wanted);
+    }
     let mut groups: BTreeMap<String, (String, Vec<Index>)> = BTreeMap::new();
-    for index in candidates {
-        if search.wants(index)
-            && let Some((label, role)) = label(search, index, by, &rules.roles, &registered)
-        {
+    for index in wanted {
+        if let Some((label, role)) = label(search, index, by, &rules.roles, &registered) {
             groups.entry(label).or_insert_with(|| (role, Vec::new())).1.push(index);
         }
     }
@@ -123,6 +126,23 @@ pub(super) fn collect(
         group.expected = rules.expected(&group.role, instances);
     }
     Ok(groups)
+}
+
+/// Leaves out processes whose command line nobody else has: one instance is right, and most processes are the only one.
+fn leave_out_the_unique(search: &Search, wanted: &mut Vec<Index>) {
+    let table = search.scene.table();
+    let mark = |index: &Index| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&table.get(*index).command());
+        (hasher.finish(), *index)
+    };
+    let mut marks: Vec<(u64, Index)> = wanted.iter().map(mark).collect();
+    marks.sort_unstable();
+    wanted.clear();
+    for same in marks.chunk_by(|one, next| one.0 == next.0).filter(|same| same.len() > 1) {
+        wanted.extend(same.iter().map(|(_, index)| *index));
+    }
+    wanted.sort_unstable();
 }
 
 /// What a process is an instance of, and the role alone; none where it is of no interest.

@@ -169,7 +169,11 @@ impl<'a> Course<'a> {
     fn hold(&mut self, at: usize, handle: Handle) -> Result<()> {
         let target = &mut self.targets[at];
         if target.process.is_none() {
-            let process = self.source.reader(Wants::EVERYDAY).read(handle.pid())?;
+            let mut reader = self.source.reader(Wants::EVERYDAY);
+            let process = match handle.inode() {
+                Some(inode) => reader.read_held(handle.pid(), inode)?,
+                None => reader.read(handle.pid())?,
+            };
             // What was read of the number is what the handle holds, as long as that lives.
             target.process = process.filter(|_| !handle.has_ended());
         }

@@ -1,7 +1,9 @@
 //! What is waited for.
 
+use std::collections::HashSet;
+
 use procherd::error::{Kind, Result};
-use procherd::id::Identity;
+use procherd::id::{Identity, Pid};
 use procherd::record::Record;
 
 use super::{Args, of_process, service_of, waits_for_more};
@@ -19,6 +21,8 @@ pub(super) struct Goals {
     pub(super) processes: Vec<Goal>,
     /// Services that are to run: they may be registered later.
     pub(super) names: Vec<String>,
+    /// The numbers of those processes.
+    numbers: HashSet<Pid>,
 }
 
 impl Goals {
@@ -71,7 +75,8 @@ impl Goals {
         let goals = std::iter::once(Goal { identity, record })
             .chain(below.into_iter().map(|identity| Goal { identity, record: None }));
         for goal in goals {
-            if !self.processes.iter().any(|known| known.identity == goal.identity) {
+            let fresh = self.numbers.insert(goal.identity.pid);
+            if fresh || !self.processes.iter().any(|known| known.identity == goal.identity) {
                 self.processes.push(goal);
             }
         }
