@@ -11,7 +11,8 @@ use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
 use procherd::evidence::{self, Evidence, Strength};
 use procherd::id::{Identity, Source as Known};
-use procherd::record::Record;
+use procherd::record::{Hints, Record};
+use procherd::signal::Signal;
 use procherd::source::Wants;
 use procherd::table::Shape;
 use procherd::tree::{Index, Step, Table};
@@ -240,7 +241,7 @@ fn upwards(table: &Table, roots: &[Index], depth: usize) -> Vec<Step> {
 
 /// Writes the record of one process.
 fn write(scene: &Scene, step: Step, starts: &Starts, out: &mut Vec<u8>) {
-    const OWN: [&str; 4] = ["depth", "root", "orphan", "zombie"];
+    const OWN: [&str; 5] = ["depth", "root", "orphan", "zombie", "catches_chld"];
     const JOINED: [&str; 4] = ["service", "scope", "project", "session"];
     let (table, index) = (scene.table(), step.index);
     let process = table.get(index);
@@ -257,6 +258,9 @@ fn write(scene: &Scene, step: Step, starts: &Starts, out: &mut Vec<u8>) {
     }
     if process.is_zombie() {
         sheet.field("zombie", &true);
+    } else if table.children(index).any(|child| table.get(child).is_zombie()) {
+        // What helps a parent that does not reap depends on it: pzombies reads it back.
+        sheet.field("catches_chld", &Hints::has(process.hints.caught, Signal::CHLD));
     }
     if let Some(record) = starts.records.get(&index) {
         let joined: &[&str] = if registered { &JOINED } else { &[] };

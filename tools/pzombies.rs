@@ -139,8 +139,10 @@ fn find(search: &mut Search, earlier: Option<&Scene>, args: &Args) -> Result<Vec
         let advice = match verdict {
             Verdict::New => continue,
             Verdict::Late => Advice::Wait,
-            Verdict::Confirmed => parent
-                .map_or(Advice::Wait, |parent| zombies::advice(scene.table().get(parent), scene.is_live())),
+            Verdict::Confirmed => parent.map_or(Advice::Wait, |parent| {
+                let told = || scene.record(parent).is_some_and(|record| record.get("catches_chld").is_some());
+                zombies::advice(scene.table().get(parent), scene.is_live() || told())
+            }),
         };
         if verdict == Verdict::Late && !args.all {
             continue;

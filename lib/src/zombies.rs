@@ -60,16 +60,16 @@ impl Advice {
 
 /// Advises about the zombies of a parent that does not reap.
 ///
-/// A parent without a handler of SIGCHLD is not reminded by it. What it catches is known of living processes alone; of
-/// others a reminder is tried first.
-pub fn advice(parent: &Process, live: bool) -> Advice {
+/// A parent without a handler of SIGCHLD is not reminded by it. Where it is not `known` what it catches, a reminder is
+/// tried first.
+pub fn advice(parent: &Process, known: bool) -> Advice {
     let manages =
         matches!(evidence::reaper(parent), Some(evidence::Reaper::Manager | evidence::Reaper::SingleChild));
     if parent.state.is_stopped() {
         Advice::Continue
     } else if manages {
         Advice::ReplaceInit
-    } else if live && !Hints::has(parent.hints.caught, Signal::CHLD) {
+    } else if known && !Hints::has(parent.hints.caught, Signal::CHLD) {
         Advice::EndParent
     } else {
         Advice::Nudge

@@ -1,7 +1,9 @@
 //! What all finders share: where they look, what they read, and that "could not look" is never "found nothing".
 
+use serde_json::{Value, json};
+
 use crate::support::arena::inside;
-use crate::support::{Scene, skip};
+use crate::support::{Id, Output, Scene, skip};
 
 /// All finders, each with options that make it look once, and at once.
 const FINDERS: &[(&str, &[&str])] = &[
@@ -115,4 +117,87 @@ fn an_empty_value_of_a_selector_is_misuse() {
         scene.tool(name).args(["--project", "/no/such/folder"]).run().ended(2).one_message();
         scene.tool(name).args(["--user", "nobody-has-this-name"]).run().ended(2).one_message();
     }
+}
+
+/// Who was found, and what was found out about each but for what changes with every look: how long, how much.
+fn findings(said: &Output) -> Vec<(Option<Id>, Value)> {
+    let lasting = |one: &Value| {
+        let fact = |name: &str| one.get(name).cloned().unwrap_or_default();
+        json!([fact("kind"), fact("strength"), fact("limit_ms"), fact("session"), fact("parent")])
+    };
+    let found_out = |record: &Value| {
+        let evidence = record["evidence"].as_array().map(|all| all.iter().map(lasting).collect::<Value>());
+        let sockets = record["sockets"].clone();
+        let parent = Id::in_record(&record["parent"]).map(|id| id.operand());
+        json!([
+            evidence,
+            record["advice"],
+            parent,
+            record["group"],
+            record["count"],
+            record["expected"],
+            sockets
+        ])
+    };
+    said.records().iter().map(|record| (Id::in_record(record), found_out(record))).collect()
+}
+
+// proves: P19
+#[test]
+fn every_finder_answers_from_what_was_saved_as_it_did_live() {
+    inside(|| {
+        let scene = Scene::new();
+        scene.sh("ip link set lo up").run();
+        let _found = [
+            scene.start(["orphan", "2", "--depth", "1"]),
+            scene.start(["double-fork"]),
+            scene.start(["zombie", "2"]),
+            scene.start(["late-reaper"]),
+            scene.start(["stopped"]),
+            scene.start(["idle"]),
+            scene.start(["idle"]),
+            scene.start(["listen", "--heirs", "1"]),
+            scene.start(["listen", "udp:0"]),
+        ];
+        // Its parent listens to SIGCHLD, and does not reap.
+        let python = "import os,signal,sys\nsignal.signal(17, lambda *a: 0)\nif os.fork() == 0: os._exit(0)\n\
+                      print('{}', flush=True)\nsys.stdin.read()";
+        let mut catches = scene.sh("exec python3 -c \"$0\"").arg(python).stdin_open().start();
+        let _ready = catches.record();
+        let run = |name: &str, words: &[&str]| scene.tool(name).args(words).run();
+        let save = |name: &str, tool: &str, words: &[&str]| {
+            let path = scene.home().join(name);
+            std::fs::write(&path, run(tool, words).ended(0).stdout).expect("written");
+            path.to_str().expect("plain").to_owned()
+        };
+        let before = save("before", "pstree-json", &["--with", "exe,cwd"]);
+        let after = save("after", "pstree-json", &["--with", "exe,cwd"]);
+        let sockets = save("sockets", "pports", &["--any", "--tcp", "--udp", "--unix"]);
+        let one = ["--from", &after].map(str::to_owned).to_vec();
+        let two = ["--from", &before, "--from", &after].map(str::to_owned).to_vec();
+        let held = ["--from", &sockets].map(str::to_owned).to_vec();
+        let phung = ["--sample", "20ms", "--stopped", "0s", "--cpu", "64"];
+        for (name, words, from) in [
+            ("porphans", &[][..], &one),
+            ("porphans", &["-p", "actor", "--all"], &one),
+            ("porphans", &["--untracked", "-p", "actor idle"], &one),
+            ("pzombies", &["--once"], &one),
+            ("pzombies", &["--once", "--parents", "--exe", "actor"], &one),
+            ("pzombies", &["--twice", "20ms", "--patience", "0s"], &two),
+            ("phung", &phung, &two),
+            ("pdups", &["-p", "actor idle"], &one),
+            ("pdups", &["-p", "actor (idle|stopped)", "--by", "script"], &one),
+            ("pdups", &["--key", "exe,cwd,comm", "-p", "actor", "--each"], &one),
+            ("pports", &[], &held),
+            ("pports", &["--udp", "-p", "actor"], &held),
+        ] {
+            let from: Vec<&str> = from.iter().map(String::as_str).collect();
+            // The two samples of a saved look are those that were saved: the time between them is no option.
+            let saved: Vec<&str> = words.iter().copied().chain(from).collect();
+            let (live, then) = (run(name, words), run(name, &saved));
+            assert_eq!(live.code, then.code, "{live:?}{then:?}");
+            assert!(!live.stdout.is_empty(), "{live:?}");
+            assert_eq!(findings(&live), findings(&then), "{live:?}{then:?}");
+        }
+    });
 }

@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 use super::{Line, Record};
 use crate::error::{Error, Kind, Result};
 use crate::id::{Identity, Pid, Place};
+use crate::signal::Signal;
 use crate::status::State;
 use crate::text::{self, Bytes, Text};
 
@@ -68,7 +69,7 @@ pub struct Hints {
 
 impl Hints {
     /// Tells whether a set of signals, such as those that are blocked, has one of them.
-    pub fn has(set: u32, signal: crate::signal::Signal) -> bool {
+    pub fn has(set: u32, signal: Signal) -> bool {
         (1..=31).contains(&signal.number()) && set & (1 << (signal.number() - 1)) != 0
     }
 }
@@ -324,7 +325,15 @@ impl Process {
             cpu_ticks: record.field::<u64>("cpu_ms")?.unwrap_or(0).saturating_mul(ticks_per_second) / 1000,
             rss_bytes: record.field("rss_bytes")?.unwrap_or(0),
             environment: (0, 0),
-            hints: Hints::default(),
+            hints: Hints {
+                // The only signal whose handler records tell of.
+                caught: if record.field("catches_chld")? == Some(true) {
+                    1 << (Signal::CHLD.number() - 1)
+                } else {
+                    0
+                },
+                ..Hints::default()
+            },
             comm: record.field("comm")?.unwrap_or_default(),
             cmdline: cmdline.as_slice().into(),
             rare: (exe.is_some() || cwd.is_some()).then(|| Box::new(Rare { exe, cwd })),

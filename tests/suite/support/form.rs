@@ -83,6 +83,7 @@ pub(crate) const TREE: &[Field] = &[
     Field("root", Always, Value::is_u64),
     Field("orphan", IfKnown, |v| v == true),
     Field("zombie", IfKnown, |v| v == true),
+    Field("catches_chld", IfKnown, Value::is_boolean),
 ];
 
 /// What a record that was read from a snapshot brings along.
@@ -91,6 +92,7 @@ pub(crate) const TREE_OF_A_SNAPSHOT: &[Field] = &[
     Field("root", IfKnown, Value::is_u64),
     Field("orphan", IfKnown, |v| v == true),
     Field("zombie", IfKnown, |v| v == true),
+    Field("catches_chld", IfKnown, Value::is_boolean),
 ];
 
 /// What `porphans` adds.
