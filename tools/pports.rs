@@ -59,6 +59,10 @@ struct Args {
     #[arg(long, group = "question")]
     conflicts: bool,
 
+    /// With --conflicts: go on looking, and report each conflict when it appears, within a second
+    #[arg(short, long, requires = "conflicts", conflicts_with = "expect")]
+    watch: bool,
+
     /// Report who has this file open, with the locks on it; repeatable
     #[arg(long, value_name = "FILE", group = "question")]
     locks: Vec<PathBuf>,
@@ -90,6 +94,7 @@ Examples:
   pports --check 8001 && echo taken                 only ask
   port=$(pports --first-free 8001..8100)            take another one
   pports --conflicts                                who holds a port of a registered service
+  pports --conflicts --watch                        say so as soon as somebody does
   pports --locks db/LOCK                            who keeps a database from opening";
 
 /// Runs the tool.
@@ -106,6 +111,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     }
     if !args.locks.is_empty() {
         return files::report(&args, &wanted, reporter);
+    }
+    if args.watch {
+        return conflicts::watch(&args, reporter);
     }
     if args.conflicts {
         return conflicts::report(&args, reporter);

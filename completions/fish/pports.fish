@@ -32,6 +32,7 @@ complete -c pports -l any -d 'Also sockets that do not listen: connections, and 
 complete -c pports -l all-namespaces -d 'Also the network namespaces of other processes, such as containers'
 complete -c pports -l check -d 'Write nothing: exit 0 when somebody holds each of the operands, 1 when not'
 complete -c pports -l conflicts -d 'Report registered services whose port somebody else holds, or that share a port; exit 1 when there are any'
+complete -c pports -s w -l watch -d 'With --conflicts: go on looking, and report each conflict when it appears, within a second'
 complete -c pports -l all-users -d 'Processes of all users'
 complete -c pports -l strict -d 'Stop at the first bad line of the input'
 complete -c pports -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'

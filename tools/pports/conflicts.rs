@@ -1,6 +1,9 @@
 //! Ports of registered services that somebody else holds, or that two services were given.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 use procherd::error::Result;
 use procherd::host::Host;
@@ -8,7 +11,8 @@ use procherd::id::{Identity, Pid};
 use procherd::record::Record;
 use procherd::registry::{self, Document, Service, Verdict};
 use procherd::select;
-use procherd::sockets::{Protocol, Query, Socket};
+use procherd::snapshot::Pulse;
+use procherd::sockets::{self, Protocol, Query, Socket};
 use procherd::source::Source;
 use procherd::table::Shape;
 use procherd::tree::Index;
@@ -38,26 +42,111 @@ struct Conflict<'a> {
     session: Option<String>,
 }
 
+/// A record of what was found.
+struct Found {
+    line: Vec<u8>,
+    /// What tells it from others, and stays as long as nothing changes.
+    mark: String,
+    counts: bool,
+}
+
 /// Finds conflicts and reports them.
 pub(super) fn report(args: &Args, reporter: &mut Reporter) -> Outcome {
     let document = args.registry.open()?.read()?;
-    let entries = entries(&document)?;
+    let found = find(args, &entries(&services(&document))?, reporter)?;
     let mut output = Output::new(&args.output, Shape::Table);
-    let mut count = 0;
-    for entry in named_twice(&entries) {
-        count += 1;
+    for one in &found {
+        output.record(|out| out.extend_from_slice(&one.line))?;
+    }
+    output.end()?;
+    let count = found.iter().filter(|one| one.counts).count();
+    let exit = args.expect.judge(count, "conflicts", reporter);
+    Ok(if args.expect.expect.is_none() && count > 0 { Exit::No } else { exit })
+}
+
+/// Goes on looking, and reports each conflict when it appears. Ends when the reader leaves.
+///
+/// The ports of services are looked at four times a second, which costs little: the kernel tells of no socket that begins
+/// to listen. Who holds them is looked for when these sockets, the registry or the processes are not what they were.
+pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
+    const INTERVAL: Duration = Duration::from_millis(250);
+    let (registry, source) = (args.registry.open()?, Source::live()?);
+    let mut output = Output::new(&args.output, Shape::Table);
+    let (mut pulse, mut known) = (Pulse::default(), HashSet::new());
+    let mut stamp = stamp(registry.path());
+    let mut named = services(&registry.read()?);
+    let mut before = None;
+    reporter.say_once();
+    loop {
+        let listening = listening(&named)?;
+        let same = before.as_ref() == Some(&listening);
+        before = Some(listening);
+        if pulse.stirs(&source) || !same {
+            let found = find(args, &entries(&named)?, reporter)?;
+            for one in found.iter().filter(|one| !known.contains(&one.mark)) {
+                output.record(|out| out.extend_from_slice(&one.line))?;
+            }
+            output.flush()?;
+            known = found.into_iter().map(|one| one.mark).collect();
+        }
+        if output.reader_left() && !args.output.quiet || !output.wait(&[], INTERVAL)? {
+            return Ok(Exit::Done);
+        }
+        let now = self::stamp(registry.path());
+        if now != stamp {
+            match registry.read() {
+                Ok(document) => (named, before) = (services(&document), None),
+                // What is known of it stays true until it can be read again.
+                Err(error) => reporter.fault(&error),
+            }
+            stamp = now;
+        }
+    }
+}
+
+/// What changes with every change of a file that is replaced: its inode, and when it was written.
+fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.ino(), facts.mtime(), facts.mtime_nsec()))
+}
+
+/// The sockets that listen on the ports of services: which port, which socket.
+fn listening(services: &[(u16, Service)]) -> Result<Vec<(u16, u64)>> {
+    let mut found = Vec::new();
+    if !services.is_empty() {
+        let sockets = sockets::list(&query(services.iter().map(|(port, _)| *port)))?;
+        found.extend(sockets.iter().filter_map(|socket| Some((socket.port()?, socket.inode))));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Finds all conflicts of services.
+fn find(args: &Args, entries: &[Entry], reporter: &mut Reporter) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for entry in named_twice(entries) {
         let mut line = Vec::new();
         registry::write_service(&entry.service, &entry.verdict, &mut line);
         let mut record = Record::parse(&line)?;
-        record.set("conflict", &[entry.conflict("named-twice")]);
-        output.record(|out| record.write_line(out))?;
+        let conflict = [entry.conflict("named-twice")];
+        record.set("conflict", &conflict);
+        line.clear();
+        record.write_line(&mut line);
+        let mark = mark(&conflict, &entry.service.identity().ok());
+        found.push(Found { line, mark, counts: true });
     }
     if !entries.is_empty() {
-        count += held(args, &entries, &mut output, reporter)?;
+        found.extend(held(args, entries, reporter)?);
     }
-    output.end()?;
-    let exit = args.expect.judge(count, "conflicts", reporter);
-    Ok(if args.expect.expect.is_none() && count > 0 { Exit::No } else { exit })
+    Ok(found)
+}
+
+/// What stays the same of a conflict: between whom it is, and about what.
+fn mark(wrong: &[Conflict<'_>], who: &impl std::fmt::Debug) -> String {
+    let of = |one: &Conflict<'_>| {
+        format!("{} {} {} {:?} {:?}", one.kind, one.port, one.service, one.project, one.session)
+    };
+    format!("{who:?} {}", wrong.iter().map(of).collect::<Vec<_>>().join(" "))
 }
 
 /// A conflict, for who looks at everything: a service, and what is wrong with its port.
@@ -75,7 +164,7 @@ pub(crate) fn clashes(
     registry: &RegistryArgs,
     reporter: &mut Reporter,
 ) -> Result<Vec<Clash>> {
-    let entries = entries(document)?;
+    let entries = entries(&services(document))?;
     let clash = |entry: &Entry, kind, holder| Clash {
         service: entry.service.clone(),
         port: entry.port,
@@ -106,21 +195,22 @@ fn named_twice(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 
 /// Looks who listens on the ports of services.
 fn look(entries: &[Entry], registry: &RegistryArgs, reporter: &mut Reporter) -> Result<Sockets> {
-    let query = Query {
-        protocols: vec![Protocol::Tcp],
-        ports: entries.iter().map(|entry| (entry.port..=entry.port, None)).collect(),
-        ..Query::default()
-    };
-    look_at_sockets(&query, false, None, registry, reporter)
+    look_at_sockets(&query(entries.iter().map(|entry| entry.port)), false, None, registry, reporter)
 }
 
-/// Reports who holds a port of a service that it does not belong to.
-fn held(args: &Args, entries: &[Entry], output: &mut Output, reporter: &mut Reporter) -> Result<usize> {
+/// Asks for who listens on ports.
+fn query(ports: impl Iterator<Item = u16>) -> Query {
+    let ports = ports.map(|port| (port..=port, None)).collect();
+    Query { protocols: vec![Protocol::Tcp], ports, ..Query::default() }
+}
+
+/// Finds who holds a port of a service that it does not belong to.
+fn held(args: &Args, entries: &[Entry], reporter: &mut Reporter) -> Result<Vec<Found>> {
     let Sockets { scene, held, ownerless, .. } = look(entries, &args.registry, reporter)?;
     let ownerless: Vec<Ownerless> =
         ownerless.into_iter().map(|(socket, missing)| Ownerless { socket, missing, record: None }).collect();
     let mut search = Search::new(scene, args.selection()?);
-    let mut count = 0;
+    let mut found = Vec::new();
     for (index, sockets) in held {
         let of_port = by_port(&sockets);
         let wrong = entries.iter().filter(|entry| of_port.contains_key(&entry.port));
@@ -128,26 +218,27 @@ fn held(args: &Args, entries: &[Entry], output: &mut Output, reporter: &mut Repo
         if wrong.is_empty() || !search.wants(index) {
             continue;
         }
-        count += 1;
-        output.record(|out| {
-            let mut sheet = sheet(&search, index, out);
-            sheet.field("sockets", &sockets).field("conflict", &wrong);
-            sheet.end();
-        })?;
+        let mut line = Vec::new();
+        let mut sheet = sheet(&search, index, &mut line);
+        sheet.field("sockets", &sockets).field("conflict", &wrong);
+        sheet.end();
+        let process = search.scene.table().get(index);
+        let mark = mark(&wrong, &(process.pid, process.start_ticks));
+        found.push(Found { line, mark, counts: true });
     }
     // A socket that nobody is seen to hold may be that of the service itself: it is shown, and counts for nothing.
     for one in &ownerless {
         let of = entries.iter().filter(|entry| Some(entry.port) == one.socket.port());
         let wrong: Vec<Conflict<'_>> = of.map(|entry| entry.conflict("held-unseen")).collect();
-        output.record(|out| {
-            let mut line = one.line(&search, out);
-            line.field("conflict", &wrong);
-            line.end();
-        })?;
+        let mut written = Vec::new();
+        let mut line = one.line(&search, &mut written);
+        line.field("conflict", &wrong);
+        line.end();
+        found.push(Found { line: written, mark: mark(&wrong, &one.socket.inode), counts: false });
     }
     search.end(reporter);
     fault(&ownerless, reporter);
-    Ok(count)
+    Ok(found)
 }
 
 fn by_port(sockets: &[Socket]) -> HashMap<u16, &Socket> {
@@ -155,13 +246,20 @@ fn by_port(sockets: &[Socket]) -> HashMap<u16, &Socket> {
 }
 
 /// The registered services that were given a port.
-fn entries(document: &Document) -> Result<Vec<Entry>> {
-    let (host, source) = (Host::look()?, Source::live()?);
+fn services(document: &Document) -> Vec<(u16, Service)> {
     let services = document.services().filter_map(|entry| entry.service().ok());
-    let with_port = services.filter_map(|service| Some((service.port()?, service)));
-    Ok(with_port
-        .map(|(port, service)| Entry { verdict: registry::judge(&host, &source, &service), service, port })
-        .collect())
+    services.filter_map(|service| Some((service.port()?, service))).collect()
+}
+
+/// Judges services as they are now.
+fn entries(services: &[(u16, Service)]) -> Result<Vec<Entry>> {
+    let (host, source) = (Host::look()?, Source::live()?);
+    let judge = |(port, service): &(u16, Service)| Entry {
+        verdict: registry::judge(&host, &source, service),
+        service: service.clone(),
+        port: *port,
+    };
+    Ok(services.iter().map(judge).collect())
 }
 
 impl Entry {

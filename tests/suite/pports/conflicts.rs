@@ -94,6 +94,39 @@ fn two_living_services_with_one_port_are_a_conflict() {
     assert!(named.iter().all(|record| kinds(record) == ["named-twice"]), "{said:?}");
 }
 
+// proves: R21 R14 W22
+#[test]
+fn a_watcher_says_when_a_conflict_appears() {
+    let scene = Scene::new();
+    let (port, other) = (free(&scene), free(&scene));
+    serve(&scene, "web", &port, false);
+    let mut running = pports(&scene, ["--conflicts", "--watch"]).start();
+    let mut told = |holder: Id, service: &str| {
+        let record = running.record().expect("a record");
+        assert_eq!((Id::in_record(&record), kinds(&record)), (Some(holder), vec!["held-by-another"]));
+        assert_eq!(record["conflict"][0]["service"], service, "{record}");
+    };
+    let stranger = scene.start(["listen", &port]);
+    told(stranger.root(), "web");
+    // Another one on the same port is news, whether anybody looked in between or not.
+    drop(stranger);
+    let stranger = scene.start(["listen", &port]);
+    told(stranger.root(), "web");
+    // So is one on the port of a service that was registered meanwhile.
+    serve(&scene, "api", &other, false);
+    let second = scene.start(["listen", &other]);
+    told(second.root(), "api");
+    drop(running);
+    for name in ["web", "api"] {
+        scene.tool("pkill-tree").arg(name).run().ended(0);
+    }
+    for words in [&["--watch"][..], &["--conflicts", "--watch", "--expect", "0"]] {
+        pports(&scene, words.iter().copied()).run().ended(2).one_message();
+    }
+    let said = pports(&scene, ["--conflicts", "--watch"]).reader_leaves_after(0).run();
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+}
+
 #[test]
 fn a_damaged_registry_is_no_peace() {
     let scene = Scene::new();
