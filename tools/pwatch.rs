@@ -1,16 +1,18 @@
 //! `pwatch`: tells what happens to processes, while it happens.
 //!
-//! Reads the live table; operands or records on standard input (`-`) narrow it to trees. Writes event records, each at
-//! once. Exits 0 when what it waited for has happened, or its reader has left; 1 when what must not happen has; 124 when
+//! Reads the live table, and with `--from` first a saved one to compare it with; operands or records on standard input
+//! (`-`) narrow it to trees. Writes event records, each at once. Exits 0 when what it waited for has happened, or its reader has left; 1 when what must not happen has; 124 when
 //! the time is over, 3 when it could not look.
 
 mod book;
 mod chosen;
 mod ports;
 mod say;
+mod since;
 mod until;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,10 @@ struct Args {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
 
+    /// Begin with what has happened since pstree-json saved this snapshot
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+
     /// Keep the trees that the registry has saved of services up to date
     #[arg(long)]
     track: bool,
@@ -100,6 +106,8 @@ Examples:
                                               wait until a server is ready, or has failed
   pwatch --service api --fail-on exited,unregistered
                                               say when a service has gone
+  pstree-json > before; npm test; pwatch --from before --timeout 0s -e started
+                                              what a test run has left behind
   pwatch --track -q                           keep the trees of registered services up to date";
 
 /// Runs the tool.
@@ -120,13 +128,15 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     let mut output = Output::new(&args.output, Shape::Table);
     let end = args.timeout.map(|time| Instant::now() + time);
     let table = follower.table();
-    for index in tree_order(&table) {
-        chosen.meet(index, &table, &book, &source, reporter);
-    }
+    let mut events = match &args.from {
+        Some(file) => since::since(file, &table, &host, &book, &mut chosen, reporter)?,
+        None => Vec::new(),
+    };
+    chosen.meet_all(&table, &events, &book, &source, reporter);
     let open = |wanted: bool| wanted.then(|| Ports::open(&source, || follower.table(), args.interval));
     let mut ports = open(asks_for_ports(&args)).transpose()?;
     let mut stale = args.track;
-    let (mut events, mut handled) = (Vec::new(), Instant::now());
+    let mut handled = Instant::now();
     loop {
         events.extend(follower.look()?);
         // In a storm, what has happened is taken in at once and told together.

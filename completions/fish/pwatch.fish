@@ -12,6 +12,7 @@ complete -c pwatch -s e -l event -d 'Only events of this kind; repeatable' -r
 complete -c pwatch -l until -d 'End with 0 when this has happened; `gone`: when nothing that is watched lives; repeatable' -r
 complete -c pwatch -l fail-on -d 'End with 1 when this has happened; repeatable' -r
 complete -c pwatch -l timeout -d 'End with 124 when so much time has passed' -r
+complete -c pwatch -l from -d 'Begin with what has happened since pstree-json saved this snapshot' -r -F
 complete -c pwatch -l interval -d 'How often to look for what has begun, where the kernel does not tell' -r
 complete -c pwatch -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
 complete -c pwatch -l format -d 'How to write: for people on a terminal, NDJSON in a pipe' -r -f -a "auto\t''

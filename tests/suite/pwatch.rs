@@ -1,5 +1,7 @@
 //! `pwatch`: one record for each thing that happens to a process, as it happens.
 
+mod since;
+
 use std::time::Duration;
 
 use nix::sys::signal::Signal;

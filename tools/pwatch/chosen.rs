@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use procherd::error::{Error, Kind as Failure};
 use procherd::follow::{Event, Happening};
 use procherd::id::{Identity, Pid};
-use procherd::select::{Membership, Selection, Verdict};
+use procherd::select::{Facts, Membership, Selection, Verdict};
 use procherd::source::Source;
 use procherd::tree::{Index, Table};
 
 use super::book::{Book, Change};
+use super::tree_order;
 use crate::frame::Reporter;
 
 /// Who is watched: those that the selectors want, of the trees that were named if there are any.
@@ -24,13 +25,30 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// Decides about all that live, but those of whom events are still to be told: they are met with their event.
+    pub(super) fn meet_all(
+        &mut self,
+        table: &Table,
+        events: &[Event],
+        book: &Book<'_>,
+        facts: &dyn Facts,
+        reporter: &mut Reporter,
+    ) {
+        let told: HashSet<u32> = events.iter().map(|event| event.process.pid.get()).collect();
+        for index in tree_order(table) {
+            if !told.contains(&table.get(index).pid.get()) {
+                self.meet(index, table, book, facts, reporter);
+            }
+        }
+    }
+
     /// Decides about a process that has just been met, by what it is now. Parents are met before their children.
     pub(super) fn meet(
         &mut self,
         index: Index,
         table: &Table,
         book: &Book<'_>,
-        source: &Source,
+        facts: &dyn Facts,
         reporter: &mut Reporter,
     ) {
         let process = table.get(index);
@@ -50,7 +68,7 @@ impl Chosen {
             }
         }
         let ordinary = !process.kernel_thread && process.pid != Pid::this();
-        if ordinary && !process.is_zombie() && self.wants(index, table, book, source, reporter) {
+        if ordinary && !process.is_zombie() && self.wants(index, table, book, facts, reporter) {
             self.watched.insert(pid);
         }
     }
@@ -60,7 +78,7 @@ impl Chosen {
         index: Index,
         table: &Table,
         book: &Book<'_>,
-        source: &Source,
+        facts: &dyn Facts,
         reporter: &mut Reporter,
     ) -> bool {
         let nearest = book.registered.nearest(index, table);
@@ -68,7 +86,7 @@ impl Chosen {
             service: nearest.and_then(|entry| entry.service.as_deref()),
             session: nearest.and_then(|entry| entry.session.as_deref()),
         };
-        match self.selection.judge(table.get(index), &table.view, member, source) {
+        match self.selection.judge(table.get(index), &table.view, member, facts) {
             Verdict::Yes => true,
             Verdict::No => false,
             Verdict::Unknown(fact) => {
