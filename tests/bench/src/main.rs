@@ -10,6 +10,7 @@
 mod cost;
 mod crowd;
 mod ending;
+mod finders;
 mod look;
 mod ports;
 mod registry;
@@ -17,6 +18,7 @@ mod report;
 mod spawn;
 mod start;
 mod tools;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,12 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if options.wants("ports") {
         ports::holder(&tools, &mut report)?;
+    }
+    if options.wants("finders") {
+        finders::all(&tools, &mut report)?;
+    }
+    if options.wants("watch") {
+        watch::all(&tools, &mut report)?;
     }
     if options.wants("start") {
         start::all(&tools, &mut report)?;

@@ -15,9 +15,9 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const PARTS: [&str; 6] = ["look", "end", "ports", "start", "spawn", "registry"];
+    const PARTS: [&str; 8] = ["look", "end", "ports", "finders", "watch", "start", "spawn", "registry"];
 
-    /// Reads `[--tools DIR] [look] [end] [ports] [start] [spawn] [registry]`.
+    /// Reads `[--tools DIR] [PART...]`.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut folder, mut parts) = (None, Vec::new());
         while let Some(word) = words.next() {
