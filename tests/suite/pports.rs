@@ -1,6 +1,7 @@
 //! `pports`: every holder of a socket and nobody else, why one cannot be seen, and what clears a port.
 
 mod conflicts;
+mod daemons;
 mod files;
 mod missing;
 mod narrow;

@@ -1,5 +1,7 @@
 //! `pzombies`: the dead that nobody reaps, and who should have.
 
+mod real;
+
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
