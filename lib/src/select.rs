@@ -195,7 +195,7 @@ impl Selection {
     fn matches_exe(&self, exe: &[u8]) -> bool {
         let exe = living_path(exe);
         let name = exe.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        self.exes.iter().any(|wanted| wanted.as_bytes() == exe || wanted.as_bytes() == name)
+        self.exes.iter().any(|wanted| wanted.as_bytes() == exe || is_called(name, wanted.as_bytes()))
     }
 
     fn matches_folder(&self, cwd: &[u8]) -> bool {
@@ -211,6 +211,14 @@ impl Selection {
             (None, Some(_)) => false,
         })
     }
+}
+
+/// Tells whether a file has a name, with or without a version: `python3.11` is called `python` and `python3`, not `python31`.
+fn is_called(file: &[u8], name: &[u8]) -> bool {
+    let Some(version) = file.strip_prefix(name) else { return false };
+    let goes_on =
+        name.last().is_some_and(u8::is_ascii_digit) && version.first().is_some_and(u8::is_ascii_digit);
+    !name.is_empty() && !goes_on && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 /// The value of a variable in an environment block (environ(7)): the first entry counts, as for getenv(3).
@@ -290,6 +298,18 @@ mod tests {
             let error = pattern(text).expect_err(text).to_string();
             assert!(!error.contains('\n') && error.starts_with("read pattern: "), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_is_called_by_its_name_with_or_without_a_version() {
+        let called = |file: &str, name: &str| is_called(file.as_bytes(), name.as_bytes());
+        for name in ["python", "python3", "python3.11"] {
+            assert!(called("python3.11", name), "{name}");
+        }
+        for name in ["", "pytho", "ython3.11", "python3.1", "python3.11.2", "py"] {
+            assert!(!called("python3.11", name), "{name}");
+        }
+        assert!(called("node", "node") && !called("node-gyp", "node") && !called("nodejs", "node"));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::{evidence, has, left_behind, porphans};
 use crate::support::arena::inside;
 use crate::support::scene::raw;
-use crate::support::{Id, Scene, actor_program};
+use crate::support::tool::pipe;
+use crate::support::wait::wait_dead;
+use crate::support::{Id, SOON, Scene, actor_program, skip};
 
 /// What a search finds.
 #[track_caller]
@@ -53,6 +55,37 @@ fn the_eleven_patterns_of_the_node_stack_are_there_before_anything_is_installed(
         ids.sort_unstable();
         all.sort_unstable();
         assert_eq!(ids, all);
+    });
+}
+
+#[test]
+// proves: W32
+fn all_of_one_runtime_is_found_when_that_is_what_was_asked_for_and_nothing_else() {
+    inside(|| {
+        let scene = Scene::new();
+        let text = "import sys; print('{}', flush=True); sys.stdin.read()";
+        let start = || {
+            let mut running = scene.sh("exec python3 -c \"$0\"").arg(text).stdin_open().start();
+            running.record().map(|_| running)
+        };
+        let (Some(one), Some(two), Some(service)) = (start(), start(), start()) else {
+            return skip("there is no python3");
+        };
+        scene.tool("ptrack").args(["save", "api", &service.id().operand()]).run().ended(0);
+        let mut named = scene.actor(["idle"]).called("python3 server.py").start();
+        // The file is called python3.11 or the like.
+        let search = ["--untracked", "--pattern", "python", "--exe", "python"];
+        let (mut ids, mut expected) = (found(&scene, &search), vec![one.id(), two.id()]);
+        ids.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "what is registered is not meant");
+        porphans(&scene, ["--untracked", "--exe", "python"]).run().ended(2).one_message();
+        let ended = pipe([porphans(&scene, search), scene.tool("pkill-tree")]);
+        assert_eq!(ended[1].code, Some(0), "{ended:?}");
+        wait_dead(SOON, &expected);
+        assert!(service.id().alive());
+        named.assert_untouched();
+        drop((one.finish(), two.finish()));
     });
 }
 
