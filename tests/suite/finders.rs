@@ -13,6 +13,10 @@ const FINDERS: &[(&str, &[&str])] = &[
     ("pdups", &["-p", "nobody-is-called-this"]),
 ];
 
+/// Others that look at processes, with options that make them do so once.
+const OTHERS: &[(&str, &[&str])] =
+    &[("pports", &["8001"]), ("pwatch", &["--timeout", "0s"]), ("pgone", &["--timeout", "0s", "77"])];
+
 /// Those that compare two looks.
 const TWO_LOOKS: &[&str] = &["pzombies", "phung"];
 
@@ -64,7 +68,7 @@ fn one_snapshot_is_one_look_and_three_are_too_many() {
 fn a_proc_of_another_namespace_is_no_answer() {
     inside(|| {
         let scene = Scene::new();
-        for (name, once) in FINDERS {
+        for (name, once) in FINDERS.iter().chain(OTHERS) {
             let command = format!("{name} {}", once.join(" "));
             let said = scene.sh(&format!("unshare --pid --fork {command}")).run().ended(3);
             assert!(said.stderr.contains("pid namespace") && said.stdout.is_empty(), "{said:?}");
@@ -117,6 +121,49 @@ fn an_empty_value_of_a_selector_is_misuse() {
         scene.tool(name).args(["--project", "/no/such/folder"]).run().ended(2).one_message();
         scene.tool(name).args(["--user", "nobody-has-this-name"]).run().ended(2).one_message();
     }
+}
+
+#[test]
+fn expectations_and_quiet_are_the_same_everywhere() {
+    inside(|| {
+        let scene = Scene::new();
+        for (name, once) in FINDERS.iter().chain(&OTHERS[..1]) {
+            let run = |words: &[&str]| {
+                scene.tool(name).args(*once).args(["-p", "nobody-is-called-this"]).args(words).run()
+            };
+            run(&[]).ended(0).quiet();
+            run(&["--expect", "0"]).ended(0).quiet();
+            run(&["--expect", "0..3", "-q"]).ended(0).quiet();
+            let said = run(&["--expect", "1..", "-q"]).ended(1);
+            assert!(said.stdout.is_empty() && said.one_message().contains("found 0"), "{said:?}");
+            for text in ["", "-1", "3..1", "many"] {
+                run(&["--expect", text]).ended(2).one_message();
+            }
+        }
+    });
+}
+
+// proves: W46
+#[test]
+fn a_file_of_results_is_read_by_people_and_by_programs() {
+    inside(|| {
+        let scene = Scene::new();
+        let dead = scene.start(["zombie", "2"]);
+        let run = |script: &str| scene.sh(script).cwd(scene.home()).run().ended(0).quiet();
+        run("pzombies --once > zombie-detection-results.json");
+        let text =
+            std::fs::read_to_string(scene.home().join("zombie-detection-results.json")).expect("a file");
+        let records: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+        let mut ids: Vec<Id> = records.iter().filter_map(Id::in_record).collect();
+        ids.sort_unstable();
+        let mut zombies = dead.all("zombie");
+        zombies.sort_unstable();
+        assert_eq!(ids, zombies);
+        let again = run("pzombies --once - < zombie-detection-results.json");
+        assert_eq!(again.ids().len(), 2, "{again:?}");
+        assert_eq!(run("pfmt --format csv < zombie-detection-results.json").text().lines().count(), 3);
+    });
 }
 
 /// Who was found, and what was found out about each but for what changes with every look: how long, how much.
