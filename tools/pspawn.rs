@@ -207,7 +207,7 @@ fn attempt(
     let options = Options { grace: args.grace, ..Options::default() };
     starter.leave_guard(order, &started, args.course.ttl, &options)?;
     if let Some(waiter) = waiter {
-        let watched = Watched { starter, order, waiter, grace: args.grace };
+        let watched = Watched { starter, order, waiter, grace: args.grace, quiet: args.output.quiet };
         if let Some(limit) = args.course.timeout {
             return Ok(watched.to_completion(&started, limit, reporter));
         }
@@ -241,7 +241,7 @@ fn content(
         };
         let mut probes: Vec<Probe> =
             args.course.ready.iter().map(|ready| Probe::of_running(ready, order)).collect();
-        let watched = Watched { starter, order, waiter, grace: args.grace };
+        let watched = Watched { starter, order, waiter, grace: args.grace, quiet: args.output.quiet };
         match watched.until_ready(&mut probes, &handle, &holder.service, args.course.ready_timeout)? {
             Readiness::Ready => {}
             Readiness::Over(Waited::Ended) => return Ok(None),

@@ -15,4 +15,5 @@ pub mod rows;
 mod sheet;
 mod show;
 
+pub use cell::fitting;
 pub use show::{Shape, Show, Style};

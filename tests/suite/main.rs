@@ -26,6 +26,7 @@ mod pkill_tree;
 mod porphans;
 mod pports;
 mod preap;
+mod progress;
 mod psession;
 mod pspawn;
 mod pstree_json;

@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use procherd::error::{Error, Kind, Result};
 use procherd::id::{self, Identity, Pid};
 use procherd::record::{self, Line, Process, Record};
 use procherd::status::{End, State};
 use procherd::terminate::{Missing, Observer, Outcome, Phase, Place, Plan, Report, Summary, Target, Via};
-use procherd::text::visible;
 
 use super::output::Output;
+use super::progress::{Progress, named};
 use super::report::Reporter;
 use super::scene::Sheet;
 
@@ -42,9 +41,6 @@ const OWN: [&str; 20] = [
     "root",
 ];
 
-/// How often the countdown is drawn.
-const REDRAW: Duration = Duration::from_millis(100);
-
 /// Writes what happens as it happens.
 pub struct Ending {
     output: Output,
@@ -53,22 +49,20 @@ pub struct Ending {
     failed: Option<Error>,
     /// Roots that were typed and are not there, and roots that were refused.
     problems: Vec<Error>,
-    countdown: Option<Instant>,
-    drawn: bool,
+    progress: Progress,
 }
 
 impl Ending {
     /// Writes to an output. `asked` are the records that named the roots: their fields come along.
     pub fn new(output: Output, asked: Vec<(Identity, Record)>) -> Self {
-        let watched = std::io::stderr().is_terminal() && !output.reader_left();
+        let progress = Progress::new(!output.reader_left());
         Self {
             output: output.patient(),
             shared: None,
             asked: Records::of(asked),
             failed: None,
             problems: Vec::new(),
-            countdown: watched.then(Instant::now),
-            drawn: false,
+            progress,
         }
     }
 
@@ -111,7 +105,6 @@ impl Ending {
 
     /// Says what went wrong while acting, and gives the output back.
     pub fn end(mut self, reporter: &mut Reporter) -> Result<Output> {
-        self.clear();
         for problem in &self.problems {
             if problem.kind() == Kind::Gone { reporter.absent(problem) } else { reporter.fail(problem) }
         }
@@ -122,17 +115,9 @@ impl Ending {
     }
 
     fn write(&mut self, make: impl FnOnce(&mut Vec<u8>)) {
-        self.clear();
         // The action goes on whatever becomes of its report; the failure is said at the end.
         if let Err(error) = self.output.record(make).and_then(|()| self.output.offer()) {
             self.failed.get_or_insert(error);
-        }
-    }
-
-    /// Takes the countdown away before something else is written.
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            let _ = std::io::stderr().write_all(b"\r\x1b[K");
         }
     }
 }
@@ -282,22 +267,16 @@ impl Observer for Ending {
         living: &mut dyn Iterator<Item = &Target>,
         left: Duration,
     ) {
-        let Some(last) = self.countdown.filter(|last| last.elapsed() >= REDRAW && count > 0) else { return };
-        let _ = last;
-        self.countdown = Some(Instant::now());
-        let mut names = String::new();
-        for target in living.take(4) {
-            let _ = write!(names, " {}({})", visible(target.process.comm.bytes()), target.process.pid);
+        if !self.progress.is_due() {
+            return;
         }
         let phase = match phase {
             Phase::Grace => "waiting for",
             Phase::Force => "killing",
             Phase::Settle => "watching after",
         };
-        let more = if count > 4 { " …" } else { "" };
-        let (seconds, tenths) = (left.as_secs(), left.subsec_millis() / 100);
-        let line = format!("\r\x1b[K{phase} {count}, {seconds}.{tenths} s left:{names}{more}");
-        self.drawn = std::io::stderr().write_all(line.as_bytes()).is_ok();
+        let names = living.map(|target| named(target.process.comm.bytes(), target.process.pid));
+        self.progress.draw(&format!("{phase} {count}"), count, Some(left), names);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a tool writes: records for the next tool, or a view of them for people.
 
-use std::io::{self, IsTerminal as _, Stdout};
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use procherd::table::{Shape, Show, Style};
 
 use super::args::{Choice, OutputArgs};
 use super::log::Log;
+use super::progress;
 
 /// The forms of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,20 @@ impl Format {
             "mermaid" => Self::Shown(Shape::Mermaid),
             _ => Self::Auto,
         }
+    }
+}
+
+/// Standard output, beside which a line of progress may stand on the same terminal.
+struct Stdout(io::Stdout);
+
+impl io::Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        progress::clear();
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -86,7 +101,7 @@ impl Output {
         let width = width.or_else(|| terminal.then(window_width));
         let style = Style { width, colour, ascii: !speaks_utf8() };
         Self {
-            writer: Writer::new(io::stdout(), terminal),
+            writer: Writer::new(Stdout(io::stdout()), terminal),
             show: shape.map(|shape| Show::with_columns(shape, style, columns)),
             line: Vec::new(),
             gone: args.quiet,

@@ -137,6 +137,7 @@ impl Reporter {
         if self.said.as_mut().is_some_and(|said| !said.insert(line.clone())) {
             return;
         }
+        super::progress::clear();
         // Nobody is left to tell when standard error is closed.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }

@@ -1,5 +1,6 @@
 //! From the first look to the end of the wait.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -9,12 +10,13 @@ use procherd::host::{self, Host};
 use procherd::record::Process;
 use procherd::source::{Source, Wants};
 use procherd::table::Shape;
+use procherd::text::visible;
 use procherd::wait::{Ports, Quiet};
 
 use super::goals::{Goal, Goals};
 use super::say::Say;
 use super::{Args, never, service_of, waiting};
-use crate::frame::{Exit, Outcome, Output, Reporter};
+use crate::frame::{Exit, Outcome, Output, Progress, Reporter, named};
 
 /// A process that is waited for.
 pub(super) struct Target {
@@ -44,6 +46,7 @@ pub(super) struct Course<'a> {
     ports: Option<Ports>,
     files: Vec<Quiet>,
     begun: Instant,
+    progress: Progress,
     /// Something cannot be judged here, or can never be.
     hopeless: Exit,
 }
@@ -95,6 +98,7 @@ impl<'a> Course<'a> {
             ports,
             files,
             begun,
+            progress: Progress::new(!args.output.quiet),
             hopeless: Exit::Done,
         };
         course.look(&[], reporter)?;
@@ -117,8 +121,15 @@ impl<'a> Course<'a> {
                 break;
             }
             self.say.flush()?;
+            self.draw(left);
             news.clear();
-            let pause = self.next().map(|next| next.saturating_duration_since(Instant::now()));
+            let due = self.progress.due();
+            let pause = self
+                .next()
+                .into_iter()
+                .chain(due)
+                .min()
+                .map(|next| next.saturating_duration_since(Instant::now()));
             let pause = pause.into_iter().chain(left).min().unwrap_or(Duration::MAX);
             self.watch.wait(pause, &mut news);
         }
@@ -270,6 +281,34 @@ impl<'a> Course<'a> {
         // What is quiet already needs no look before something else is over.
         let files = files.filter(|next| *next > now).min();
         looked_for.into_iter().chain(ports).chain(files).min()
+    }
+
+    /// Shows people what is not yet as it was waited for.
+    fn draw(&mut self, left: Option<Duration>) {
+        if !self.progress.is_due() {
+            return;
+        }
+        let targets = self.targets.iter().filter(|target| !target.done).map(|target| match &target.process {
+            Some(process) => named(process.comm.bytes(), process.pid),
+            None => target.goal.identity.pid.to_string(),
+        });
+        let names = self.names.iter().cloned();
+        let open = self
+            .ports
+            .as_ref()
+            .is_some_and(|ports| ports.since().is_none_or(|since| since.elapsed() < self.args.settle));
+        let ports =
+            self.args.port.iter().filter(|_| open).map(|(range, _)| match range.end() - range.start() {
+                0 => format!("port {}", range.start()),
+                _ => format!("ports {}-{}", range.start(), range.end()),
+            });
+        let files = self
+            .files
+            .iter()
+            .filter(|file| file.since().elapsed() < self.args.quiet_for || self.args.ready && !file.exists());
+        let files = files.map(|file| visible(file.path().as_os_str().as_bytes()));
+        let all: Vec<String> = targets.chain(names).chain(ports).chain(files).collect();
+        self.progress.draw(&format!("waiting for {}", all.len()), all.len(), left, all.into_iter());
     }
 
     /// Says what is left when time has run out.

@@ -9,10 +9,10 @@ use procherd::signal::Signal;
 use procherd::spawn::{Order, Output, Probe, Ready, Started, Starter, Waited, Waiter};
 use procherd::status::End;
 use procherd::terminate::Options;
-use procherd::text::short_duration;
+use procherd::text::{short_duration, visible};
 
 use super::say::Ended;
-use crate::frame::{self, Exit, Outcome, Reporter};
+use crate::frame::{self, Exit, Outcome, Progress, Reporter};
 
 /// Options for what happens after the start.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,6 +60,7 @@ pub(super) struct Watched<'a> {
     pub(super) order: &'a Order,
     pub(super) waiter: &'a Waiter,
     pub(super) grace: Duration,
+    pub(super) quiet: bool,
 }
 
 /// How waiting for a service to be ready ended.
@@ -103,6 +104,7 @@ impl Watched<'_> {
     ) -> Result<Readiness> {
         let until = Instant::now() + limit;
         let mut pause = PAUSES.0;
+        let mut progress = Progress::new(!self.quiet);
         loop {
             let mut all = true;
             for probe in probes.iter_mut() {
@@ -118,6 +120,10 @@ impl Watched<'_> {
             if Instant::now() >= until {
                 return Ok(Readiness::Over(Waited::Late));
             }
+            let missing = missing(probes);
+            let left = until.saturating_duration_since(Instant::now());
+            let what = format!("waiting for {}", visible(self.order.name.as_bytes()));
+            progress.draw(&what, missing.len(), Some(left), missing.into_iter());
             match self.waiter.wait(handle, until.min(Instant::now() + pause))? {
                 Waited::Late => pause = (pause * 2).min(PAUSES.1),
                 other => return Ok(Readiness::Over(other)),
@@ -150,11 +156,12 @@ impl Watched<'_> {
                 Err(fail(format!("it has ended{how}{see}")))
             }
             Waited::Late => {
-                let missing: Vec<String> =
-                    probes.iter().filter(|probe| !probe.is_done()).map(Probe::waits_for).collect();
                 let left = if started.is_some() { "; ended" } else { "; it runs on" };
                 let after = short_duration(args.ready_timeout);
-                reporter.note(fail(format!("still not after {after}: {}{see}{left}", missing.join(", "))));
+                reporter.note(fail(format!(
+                    "still not after {after}: {}{see}{left}",
+                    missing(probes).join(", ")
+                )));
                 Ok(Exit::TimedOut)
             }
         }
@@ -170,6 +177,11 @@ impl Watched<'_> {
         self.starter.withdraw(self.order, &started.identity)?;
         Ok(reaped)
     }
+}
+
+/// What does not hold yet, for people.
+fn missing(probes: &[Probe]) -> Vec<String> {
+    probes.iter().filter(|probe| !probe.is_done()).map(Probe::waits_for).collect()
 }
 
 /// The exit that a shell gives to a signal.

@@ -219,8 +219,8 @@ fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(width).sum() }
 }
 
-/// How many bytes of a text fit into so many columns.
-fn fitting(text: &str, room: usize) -> usize {
+/// How many bytes of a text fit into so many columns of a terminal.
+pub fn fitting(text: &str, room: usize) -> usize {
     let mut used = 0;
     for (at, letter) in text.char_indices() {
         used += width(letter);
