@@ -255,7 +255,7 @@ fn a_home_is_not_needed_to_look() {
         if *input == Never {
             assert!(matches!(looked.code, Some(0 | 3)), "{looked:?}");
         } else {
-            // The registry of the user's own home is found all the same, and may have something to tell.
+            // The home of the account may have a registry, with services that do not run.
             assert!(matches!(looked.code, Some(0 | 1)), "{looked:?}");
         }
     }
