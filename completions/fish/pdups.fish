@@ -1,5 +1,5 @@
 complete -c pdups -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
-complete -c pdups -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u)'
+complete -c pdups -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls $XDG_CONFIG_HOME/procherd/patterns ~/.config/procherd/patterns /usr/local/share/procherd/patterns /usr/share/procherd/patterns 2>/dev/null | grep -v -e / -e \'^$\' | sort -u)'
 complete -c pdups -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
 complete -c pdups -l cwd -d 'Only processes whose working directory is this folder or below it; repeatable' -r -F
 complete -c pdups -l project -d 'Only processes of this project: like --cwd, but the folder must exist; repeatable' -r -F

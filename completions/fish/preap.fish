@@ -2,7 +2,7 @@ complete -c preap -s g -l grace -d 'How long what is to end has before it is kil
 complete -c preap -l pidfiles -d 'Judge these pid files and health files, too: files, folders of *.pid, or patterns such as \'run/*.pid\'; repeatable' -r
 complete -c preap -l lock-timeout -d 'How long to wait while somebody else writes the registry' -r
 complete -c preap -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
-complete -c preap -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u)'
+complete -c preap -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls $XDG_CONFIG_HOME/procherd/patterns ~/.config/procherd/patterns /usr/local/share/procherd/patterns /usr/share/procherd/patterns 2>/dev/null | grep -v -e / -e \'^$\' | sort -u)'
 complete -c preap -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
 complete -c preap -l cwd -d 'Only processes whose working directory is this folder or below it; repeatable' -r -F
 complete -c preap -l project -d 'Only processes of this project: like --cwd, but the folder must exist; repeatable' -r -F

@@ -64,7 +64,9 @@ impl Names {
             }
             Self::Signals => "printf '%s\\n' TERM INT HUP KILL QUIT USR1 USR2 STOP CONT ALRM PIPE",
             Self::Patterns => {
-                "ls /usr/share/procherd/patterns /usr/local/share/procherd/patterns 2>/dev/null | grep -v / | sort -u"
+                // In words that all shells read alike: none of them minds a variable that is not set.
+                "ls $XDG_CONFIG_HOME/procherd/patterns ~/.config/procherd/patterns /usr/local/share/procherd/patterns \
+                 /usr/share/procherd/patterns 2>/dev/null | grep -v -e / -e '^$' | sort -u"
             }
         }
     }
