@@ -1,4 +1,4 @@
-//! The hooks that are shipped: git, GitHub Actions, cron. Each runs as its caller runs it.
+//! The hooks that are shipped: git, GitHub Actions, Ansible, cron. Each runs as its caller runs it.
 
 use crate::support::arena::inside;
 use crate::support::tool::Tool;
@@ -47,6 +47,29 @@ fn the_step_of_github_actions_fails_its_job() {
         step().ended(1);
         drop(left);
         step().ended(0);
+    });
+}
+
+#[test]
+fn the_playbook_of_ansible_reports_and_cleans_only_when_it_is_told() {
+    inside(|| {
+        let scene = Scene::new();
+        let text = std::fs::read_to_string(project().join("tools/hooks/ansible.yml")).expect("the playbook");
+        let tasks: Vec<String> = text
+            .split("shell: |\n")
+            .skip(1)
+            .filter_map(|rest| rest.lines().next())
+            .map(|line| line.replace("{{ min_age }}", "0s"))
+            .collect();
+        let [look, clean] = tasks.as_slice() else { panic!("two tasks: {tasks:?}") };
+        scene.sh(look).run().ended(0);
+        assert_eq!(scene.sh(clean).run().ended(0).text(), "", "nothing has changed");
+        let left = scene.start(["orphan"]);
+        scene.sh(look).run().ended(1);
+        assert!(left.one("orphan").alive(), "nothing was touched");
+        assert_eq!(scene.sh(clean).run().ended(0).ids(), [left.one("orphan")]);
+        left.assert_nobody_left();
+        scene.sh(look).run().ended(0);
     });
 }
 

@@ -9,6 +9,7 @@ mod contract;
 mod docs;
 mod ecosystem;
 mod finders;
+mod fleet;
 mod hooks;
 mod install;
 mod layers;
