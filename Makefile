@@ -68,6 +68,7 @@ bench: all
 stack: all
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/run
 	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/starts
+	PROCHERD_BIN="$(abspath $(TARGET))/release" tests/stack/stop
 
 # Ten minutes unless FUZZ says otherwise: make fuzz FUZZ='--seconds 60'. A short run is one of the tests.
 fuzz:
