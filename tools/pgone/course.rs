@@ -300,7 +300,7 @@ impl<'a> Course<'a> {
         let ports =
             self.args.port.iter().filter(|_| open).map(|(range, _)| match range.end() - range.start() {
                 0 => format!("port {}", range.start()),
-                _ => format!("ports {}-{}", range.start(), range.end()),
+                _ => format!("ports {}..{}", range.start(), range.end()),
             });
         let files = self
             .files

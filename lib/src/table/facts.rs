@@ -249,6 +249,17 @@ fn evidence(raw: &RawValue) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// The fields of an object in words: numbers, which say nothing by themselves, each with its name.
+fn pairs(record: &Record) -> String {
+    let is_number = |value: &RawValue| value.get().bytes().all(|byte| byte.is_ascii_digit());
+    if !record.fields().all(|(_, value)| is_number(value)) {
+        let words = record.fields().map(|(_, value)| in_words(value)).filter(|words| !words.is_empty());
+        return words.collect::<Vec<_>>().join(" ");
+    }
+    let named = record.fields().map(|(name, value)| format!("{} {}", name.replace('_', " "), value.get()));
+    named.collect::<Vec<_>>().join(", ")
+}
+
 /// Any JSON value as a few words.
 fn in_words(raw: &RawValue) -> String {
     let list = |values: &mut dyn Iterator<Item = &RawValue>, between: &str| {
@@ -266,9 +277,7 @@ fn in_words(raw: &RawValue) -> String {
             (Ok(text), _) => visible(Text::bytes(&text)),
             (_, Ok(record)) => {
                 let record: Record = record;
-                record
-                    .get("pid")
-                    .map_or_else(|| list(&mut record.fields().map(|(_, value)| value), " "), in_words)
+                record.get("pid").map_or_else(|| pairs(&record), in_words)
             }
             _ => String::new(),
         },

@@ -33,11 +33,15 @@ pub(super) const MOST_HELD: usize = 1000;
 /// How many levels of a tree are drawn where no window limits them.
 const MOST_LEVELS: usize = 64;
 /// The widest that a column is made in any window, the command apart.
-const WIDEST: usize = 48;
+const WIDEST: usize = 64;
 /// How many columns of what a tool has found are shown.
 const MOST_FOUND: usize = 6;
 /// The narrowest that sentences are wrapped.
 const LEAST_WRAPPED: usize = 16;
+/// What may be found at its place as well, and leaves first when the window is narrow.
+const ASIDE: [&str; 3] = ["log", "pidfile", "machine"];
+/// The column of a path that loses its first folders before it is cut.
+const SCOPE: &str = "scope";
 /// Columns between two fields.
 const GAP: usize = 2;
 
@@ -179,24 +183,50 @@ impl Table {
     fn widen(&mut self, row: &Row, style: &Style) {
         let widest = style.width.map_or(usize::MAX, |window| (window * 2 / 5).clamp(8, WIDEST));
         for column in &mut self.columns {
-            let wanted = row.cell(&column.name).map_or(0, Cell::width);
+            let Some(cell) = row.cell(&column.name) else { continue };
+            let wanted = match (&*column.name, style.width) {
+                // Of a long path its end tells enough.
+                (SCOPE, Some(_)) => {
+                    let mut short = cell.clone();
+                    short.shorten_paths(widest / 2, style.ascii);
+                    short.width()
+                }
+                _ => cell.width(),
+            };
             column.width = column.width.max(wanted.min(widest));
         }
     }
 
     /// Leaves out columns, the least important first, until the command has enough room.
     fn fit(&mut self, longest: usize, style: &Style) {
-        let Some(window) = style.width else { return };
-        let share = (window * 2 / 5).max(16);
-        let wanted = if self.kind.flows() { share } else { longest.min(share) };
-        loop {
-            let used: usize = self.columns.iter().map(|column| column.width + GAP).sum();
-            let least = self.columns.iter().map(|column| column.rank).min().filter(|rank| *rank < STAYS);
-            let Some(least) = least.filter(|_| used + wanted > window) else { return };
-            if let Some(at) = self.columns.iter().rposition(|column| column.rank == least) {
-                self.columns.remove(at);
+        let Some(mut window) = style.width else { return };
+        // Of a service, its name says what it is.
+        let share = if self.kind == Kind::Service { window / 4 } else { window * 2 / 5 }.max(16);
+        // Events of a kind have a command all or not at all; outcomes have one sooner or later.
+        let flows = self.kind.flows() && (longest > 0 || self.kind == Kind::Outcome);
+        let wanted = if flows { share } else { longest.min(share) };
+        if self.rest.is_empty() {
+            // Behind the last column nothing follows.
+            window += GAP;
+        }
+        let mut used: usize = self.columns.iter().map(|column| column.width + GAP).sum();
+        let mut left = Vec::new();
+        let mut columns: Vec<(usize, Column)> = self.columns.drain(..).enumerate().collect();
+        while used + wanted > window {
+            let least = columns.iter().map(|(_, column)| column.rank).min().filter(|rank| *rank < STAYS);
+            let Some(at) = columns.iter().rposition(|(_, column)| Some(column.rank) == least) else { break };
+            used -= columns[at].1.width + GAP;
+            left.push(columns.remove(at));
+        }
+        // A wide one that left last may have made room for others that left before it.
+        while let Some((place, column)) = left.pop() {
+            if used + column.width + GAP + wanted <= window {
+                used += column.width + GAP;
+                columns.push((place, column));
             }
         }
+        columns.sort_by_key(|(place, _)| *place);
+        self.columns.extend(columns.into_iter().map(|(_, column)| column));
     }
 
     fn write_heading(&self, style: &Style, out: &mut Vec<u8>) {
@@ -231,6 +261,9 @@ impl Table {
         let mut line = Cell::default();
         for column in &self.columns {
             let mut cell = cell(column).unwrap_or_else(|| Cell::new(Tone::Faint, "-"));
+            if column.name == SCOPE {
+                cell.shorten_paths(column.width, style.ascii);
+            }
             cell.cut(column.width, style.ascii);
             let padding = column.width - cell.width();
             if column.align == Align::Right {
@@ -298,6 +331,7 @@ impl Column {
         let align = if bare.is_some() || first.is_number() { Align::Right } else { Align::Left };
         let heading = if name == "evidence" { "why" } else { bare.unwrap_or(name) };
         let heading = heading.replace('_', " ").to_uppercase();
-        Self { name: Cow::Owned(name.to_owned()), heading, align, rank: 7, width: 0 }
+        let rank = if ASIDE.contains(&name) { 0 } else { 7 };
+        Self { name: Cow::Owned(name.to_owned()), heading, align, rank, width: 0 }
     }
 }

@@ -15,6 +15,7 @@ pub(super) enum Kind {
     Service,
     Event,
     Finding,
+    Socket,
     Other,
 }
 
@@ -82,7 +83,7 @@ const SERVICE: &[Spec] = &[
     spec("service", "SERVICE", Align::Left, 9, 12, |record| {
         record.plain("service").or_else(|| record.plain("name"))
     }),
-    spec("scope", "SCOPE", Align::Left, 4, 8, Facts::scope),
+    spec("scope", "SCOPE", Align::Left, 6, 8, Facts::scope),
     PID,
     spec("alive", "ALIVE", Align::Left, 8, 7, Facts::alive),
     AGE,
@@ -99,6 +100,15 @@ const FINDING: &[Spec] = &[
     spec("severity", "SEVERITY", Align::Left, STAYS, 0, Facts::severity),
     spec("finding", "FINDING", Align::Left, STAYS, 0, |record| record.plain("finding")),
     spec("about", "ABOUT", Align::Left, 8, 0, |record| ABOUT.iter().find_map(|name| record.plain(name))),
+];
+
+const SOCKET: &[Spec] = &[
+    spec("protocol", "PROTOCOL", Align::Left, STAYS, 0, |record| record.plain("protocol")),
+    spec("address", "ADDRESS", Align::Left, STAYS, 0, |record| {
+        record.plain("address").or_else(|| record.plain("path"))
+    }),
+    spec("port", "PORT", Align::Right, STAYS, 0, |record| record.plain("port")),
+    spec("owner", "OWNER", Align::Left, STAYS, 0, |record| record.plain("owner")),
 ];
 
 /// What a finding may be about, the most telling first.
@@ -126,10 +136,11 @@ const SAID_ELSEWHERE: [&str; 20] = [
     "replaced_in",
     "exit_status",
     "exit_signal",
+    "planned_ticks",
 ];
 
 /// What the registry keeps of a service for programs, or what its columns show already.
-const OF_SERVICE: [&str; 13] = [
+const OF_SERVICE: [&str; 15] = [
     "name",
     "alive",
     "status",
@@ -143,6 +154,8 @@ const OF_SERVICE: [&str; 13] = [
     "tree",
     "cookie",
     "last_health_check_ms",
+    "cgroup",
+    "cgroup_id",
 ];
 
 /// Fields of a process that records of other types show too.
@@ -159,6 +172,7 @@ impl Kind {
             Some("service") => Self::Service,
             Some("event") => Self::Event,
             Some("finding") => Self::Finding,
+            Some("socket") => Self::Socket,
             _ => Self::Other,
         }
     }
@@ -171,18 +185,19 @@ impl Kind {
             Self::Service => SERVICE,
             Self::Event => EVENT,
             Self::Finding => FINDING,
+            Self::Socket => SOCKET,
             Self::Other => &[],
         }
     }
 
     /// What stands above that which takes the rest of each line.
     pub(super) fn rest(self) -> &'static str {
-        if self == Self::Finding { "WHY" } else { "COMMAND" }
+        if self.wraps() { "WHY" } else { "COMMAND" }
     }
 
     /// Tells whether the rest of a line is a sentence, which is read to its end.
     pub(super) fn wraps(self) -> bool {
-        self == Self::Finding
+        matches!(self, Self::Finding | Self::Socket)
     }
 
     /// Tells whether records of this kind come over time: then no row waits for the next.
@@ -194,11 +209,12 @@ impl Kind {
     fn shows(self, name: &str) -> bool {
         let of_process = Process::FIELDS.contains(&name);
         match self {
-            Self::Other => !of_process || OF_OTHERS.contains(&name),
+            Self::Other => name != "details" && (!of_process || OF_OTHERS.contains(&name)),
             Self::Process if ON_REQUEST.contains(&name) => true,
-            Self::Service if OF_SERVICE.contains(&name) => false,
+            Self::Service | Self::Outcome if OF_SERVICE.contains(&name) => false,
             Self::Event if name == "event" => false,
             Self::Finding if matches!(name, "why" | "fix") || ABOUT.contains(&name) => false,
+            Self::Socket if matches!(name, "why" | "path" | "inode" | "pid") => false,
             _ => !of_process && !SAID_ELSEWHERE.contains(&name),
         }
     }
@@ -229,7 +245,7 @@ impl Row {
         if chosen.is_empty() || chosen.iter().any(|name| COMMAND.contains(&name.as_str())) {
             rest.append(record.notes());
             match kind {
-                Kind::Finding => rest.append(record.plain("why").unwrap_or_default()),
+                Kind::Finding | Kind::Socket => rest.append(record.plain("why").unwrap_or_default()),
                 Kind::Other if record.get("cmdline").is_none() => {}
                 _ => rest.append(record.command(style.width)),
             }
@@ -272,7 +288,9 @@ fn natural(kind: Kind, record: &Record) -> Vec<Named> {
     let known = kind.specs().iter();
     let mut cells: Vec<Named> =
         known.filter_map(|spec| Some((Cow::Borrowed(spec.name), (spec.cell)(record)?))).collect();
-    for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name)) {
+    // The port of a service is no part of what became of its process.
+    let aside = |name: &str| kind == Kind::Outcome && name == "port" && record.get("pid").is_some();
+    for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name) && !aside(name)) {
         cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
     }
     cells

@@ -48,11 +48,11 @@ fn a_tree_is_drawn_and_orphans_and_zombies_stand_out_by_word() {
     assert_eq!(
         shown(Shape::Tree, style, &rows),
         "\
-PID  USER    AGE  COMMAND
-  1  ann   2m 5s  init
- 20  ann   2m 5s  ├─ [orphan] node
- 21  ann   2m 5s  │  └─ [zombie] c
- 30  ann   2m 5s  └─ sh
+PID  USER    AGE   CPU  COMMAND
+  1  ann   2m 5s  20ms  init
+ 20  ann   2m 5s  20ms  ├─ [orphan] node
+ 21  ann   2m 5s  20ms  │  └─ [zombie] c
+ 30  ann   2m 5s  20ms  └─ sh
 "
     );
     let ascii = shown(Shape::Tree, Style { ascii: true, ..PLAIN }, &rows);
@@ -103,6 +103,55 @@ SERVICE  SCOPE   PID  ALIVE    AGE  WHY                  COMMAND
 api      /srv/a   70  ✔ alive   3s  -                    [unhealthy] uvicorn x
 db       global    -  ✘ dead     -  the process is gone  db.sh
 "
+    );
+}
+
+#[test]
+fn a_narrow_window_tells_services_apart_and_shows_what_was_asked() {
+    let service = |pid: u32, project: &str| {
+        format!(
+            r#"{{"type":"service","v":1,"pid":{pid},"service":"worker","scope":"project","project":"{project}","alive":"alive","age_ms":3000,"port":8001,"cgroup":"/procherd-service-worker-12-1717fab","cgroup_id":2389,"log":"/home/ann/work/shop/.logs/worker.log","health":"healthy","command":["python3","-m","http.server","8001","--bind","127.0.0.1"]}}"#
+        )
+    };
+    let rows = [service(70, "/home/ann/work/shop"), service(71, "/home/ann/work/bank")];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    assert_eq!(
+        shown(Shape::Table, Style { width: Some(80), ..PLAIN }, &rows),
+        "\
+SERVICE  SCOPE   PID  ALIVE    AGE  PORT  HEALTH     COMMAND
+worker   …/shop   70  ✔ alive   3s  8001  ✔ healthy  python3 -m http.server 800…
+worker   …/bank   71  ✔ alive   3s  8001  ✔ healthy  python3 -m http.server 800…
+"
+    );
+    let wide = shown(Shape::Table, Style { width: None, ..PLAIN }, &rows);
+    assert!(wide.contains("/home/ann/work/shop ") && wide.contains("worker.log"), "{wide}");
+    assert!(!wide.contains("CGROUP"), "that is for programs: {wide}");
+}
+
+#[test]
+fn why_nobody_holds_a_port_is_read_to_its_end() {
+    let socket = r#"{"type":"socket","v":1,"protocol":"tcp","address":"0.0.0.0","port":2024,"inode":1453,"owner":"other-namespace","why":"no process of this pid namespace holds it: one outside of it does"}"#;
+    assert_eq!(
+        shown(Shape::Table, Style { width: Some(80), ..PLAIN }, &[socket]),
+        "\
+PROTOCOL  ADDRESS  PORT  OWNER            WHY
+tcp       0.0.0.0  2024  other-namespace  no process of this pid namespace holds
+                                          it: one outside of it does
+"
+    );
+}
+
+#[test]
+fn totals_fill_a_window_to_its_last_column_and_name_what_they_count() {
+    let totals =
+        r#"{"type":"summary","v":1,"total":3,"by_type":{"global":0,"per-project":3},"details":[{"pid":7}]}"#;
+    assert_eq!(
+        shown(Shape::Table, Style { width: Some(30), ..PLAIN }, &[totals]),
+        "TOTAL  BY TYPE\n    3  global 0, p…\n"
+    );
+    assert_eq!(
+        shown(Shape::Table, Style { width: Some(100), ..PLAIN }, &[totals]),
+        "TOTAL  BY TYPE\n    3  global 0, per-project 3\n"
     );
 }
 
