@@ -98,40 +98,52 @@ fn an_installation_says_what_is_not_built() {
     assert!(files(root.path()).is_empty());
 }
 
-#[test]
-fn a_debian_package_is_installed_and_removed_cleanly() {
+/// Makes the Debian package in a folder. None, said loudly, where that cannot be done.
+pub(crate) fn debian_package(folder: &Path) -> Option<PathBuf> {
     if Command::new("dpkg-deb").arg("--version").output().is_err() {
         skip("dpkg-deb is not installed");
-        return;
+        return None;
     }
-    let (root, built) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let said = run(Command::new("packaging/deb")
-        .arg(built.path())
+        .arg(folder)
         .env("BUILT", programs())
         .env("COMPRESSION", "none")
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL"));
-    let package = PathBuf::from(said.trim_end());
-    let field =
-        |name: &str| run(Command::new("dpkg-deb").arg("-f").arg(&package).arg(name)).trim_end().to_owned();
-    assert_eq!((field("Package"), field("Version")), ("procherd".into(), env!("CARGO_PKG_VERSION").into()));
-    assert!(field("Depends").starts_with("libc6 (>= 2."), "{}", field("Depends"));
-    let database = root.path().join("var/lib/dpkg");
+    Some(PathBuf::from(said.trim_end()))
+}
+
+/// Installs or removes packages below a folder, which is all that dpkg(1) gets to see.
+pub(crate) fn dpkg(root: &Path, words: &[&str]) -> String {
+    let database = root.join("var/lib/dpkg");
     for folder in ["info", "updates", "triggers"] {
         std::fs::create_dir_all(database.join(folder)).expect("a folder");
     }
-    std::fs::write(database.join("status"), "").expect("written");
-    let dpkg = |words: &[&str]| {
-        let mut dpkg = Command::new("dpkg");
-        let root = root.path().display();
-        dpkg.arg(format!("--root={root}")).args(["--force-not-root", "--force-depends", "--force-bad-path"]);
-        dpkg.arg("--log=/dev/null").args(words);
-        run(&mut dpkg)
-    };
+    if !database.join("status").exists() {
+        std::fs::write(database.join("status"), "").expect("written");
+    }
+    let mut dpkg = Command::new("dpkg");
+    dpkg.arg(format!("--root={}", root.display()));
+    dpkg.args(["--force-not-root", "--force-depends", "--force-bad-path", "--log=/dev/null"]).args(words);
+    run(&mut dpkg)
+}
+
+#[test]
+fn a_debian_package_is_installed_and_removed_cleanly() {
+    let (root, built) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let Some(package) = debian_package(built.path()) else { return };
+    let field =
+        |name: &str| run(Command::new("dpkg-deb").arg("-f").arg(&package).arg(name)).trim_end().to_owned();
+    assert_eq!((field("Package"), field("Version")), ("procherd".into(), env!("CARGO_PKG_VERSION").into()));
+    let depends = field("Depends");
+    assert!(depends.starts_with("libc6 (>= 2.") && depends.contains("libgcc-s1"), "{depends}");
+    let dpkg = |words: &[&str]| dpkg(root.path(), words);
     dpkg(&["-i", &package.to_string_lossy()]);
     assert_complete(root.path(), ".gz");
     assert!(dpkg(&["--verify", "procherd"]).is_empty(), "what is installed is what was packed");
-    assert!(root.path().join("usr/share/doc/procherd/copyright").is_file());
+    for file in ["copyright", "README.md", "docs/troubleshooting.md", "docs/diagrams/lifecycle.svg"] {
+        assert!(root.path().join("usr/share/doc/procherd").join(file).is_file(), "{file}");
+    }
     dpkg(&["-P", "procherd"]);
     let left = files(&root.path().join("usr"));
     assert!(left.is_empty(), "{left:?}");

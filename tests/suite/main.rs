@@ -15,6 +15,7 @@ mod install;
 mod layers;
 mod logs;
 mod manners;
+mod newcomer;
 mod pdoctor;
 mod pdups;
 mod pfmt;
