@@ -3,6 +3,8 @@
 //! A block of commands below a line `<!-- run -->` (README) or `.\" run` (manual pages) is also run, in a home of its
 //! own, and must succeed.
 
+mod words;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

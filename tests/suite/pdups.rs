@@ -36,7 +36,7 @@ fn later(scene: &Scene, before: &Actor, words: &[&str]) -> Actor {
 }
 
 #[test]
-// proves: R13 R05
+// proves: R13 R05 R15
 fn more_than_one_daemon_is_a_no_that_lists_them() {
     inside(|| {
         let scene = Scene::new();

@@ -7,7 +7,7 @@ use crate::pkill_tree::{make_dead, record};
 use crate::support::arena::{inside, start_as};
 use crate::support::scene::Actor;
 use crate::support::tool::pipe;
-use crate::support::{Id, Scene};
+use crate::support::{Id, SOON, Scene, project, skip, wait_until};
 
 /// Six services of a dev stack and a test run with its workers, all of whose owners are gone.
 fn leaky_stack(scene: &Scene) -> Vec<Actor> {
@@ -133,7 +133,7 @@ fn a_number_that_changes_hands_between_two_tools_is_not_signalled() {
             let found = scene.tool("porphans").run().ended(0);
             assert_eq!(found.ids(), [orphan]);
             orphan.signal(Signal::SIGKILL);
-            crate::support::wait_until(crate::support::SOON, "it is reaped", || orphan.state().is_none());
+            wait_until(SOON, "it is reaped", || orphan.state().is_none());
             let mut innocent = start_as(orphan.pid, || scene.actor(["witness"]));
             let said = scene.tool("pkill-tree").arg("--force").stdin(found.stdout).run().ended(0);
             assert_eq!(said.record()["outcome"], "identity-changed", "{said:?}");
@@ -190,4 +190,79 @@ fn a_saved_service_whose_root_is_dead_is_ended_with_what_is_left() {
         }
         assert_eq!(said.records().len(), 21, "{said:?}");
     });
+}
+
+// proves: W32
+#[test]
+fn all_of_one_runtime_ends_when_that_is_asked_for_in_so_many_words() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return skip("there is no python3");
+    }
+    inside(|| {
+        let scene = Scene::new();
+        let mut bystander = scene.start(["witness", "--", "python3", "/srv/python/main.py"]);
+        let mut python =
+            scene.sh("exec python3 -c 'import sys; print(1, file=sys.stderr, flush=True); sys.stdin.read()'");
+        python = python.stdin_open();
+        let mut running = python.start();
+        running.wait_for_message("1");
+        let guide = std::fs::read_to_string(project().join("docs/troubleshooting.md")).expect("the guide");
+        let line = guide.lines().find(|line| line.contains("python[0-9.]*")).expect("the line");
+        let unasked = scene.sh("porphans | pkill-tree").run().ended(0);
+        assert!(unasked.records().is_empty(), "it is no orphan: {unasked:?}");
+        let said = scene.sh(line).run().ended(0);
+        assert_eq!(said.ids(), [running.id()]);
+        assert_eq!(running.finish().signal, Some(15));
+        bystander.assert_untouched();
+    });
+}
+
+// proves: W46
+#[test]
+fn what_was_found_is_kept_in_a_file_that_all_tools_read_later() {
+    inside(|| {
+        let scene = Scene::new();
+        let actor = scene.start(["zombie", "2"]);
+        let keep = "pzombies > zombie-detection-results.json; pzombies --parents > guilty.json";
+        scene.sh(keep).cwd(scene.home()).run().ended(0);
+        let kept = std::fs::read_to_string(scene.home().join("zombie-detection-results.json")).expect("kept");
+        let dead: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(dead.len(), 2);
+        assert!(dead.iter().all(|record| record["parent"]["pid"] == actor.root().pid), "{kept}");
+        let sheet = scene.sh("pfmt --format csv --columns pid,state zombie-detection-results.json");
+        assert_eq!(sheet.cwd(scene.home()).run().ended(0).text().lines().count(), 3);
+        scene.sh("pkill-tree < guilty.json").cwd(scene.home()).run().ended(0);
+        assert!(!actor.root().alive());
+    });
+}
+
+// proves: R18 R15 R10
+#[test]
+fn each_client_has_a_shim_that_ends_with_it_and_all_share_one_daemon() {
+    let scene = Scene::new();
+    let client = "pspawn daemon --global --ensure --quiet -- sleep 1141 || exit 1; \
+                  pspawn shim --session \"$PROCHERD_SESSION\" --quiet -- sleep 1142; echo ready >&2; read line; exit 0";
+    let mut clients = [1, 2].map(|number| {
+        let script = format!("exec psession --id client-{number} --keep daemon -- sh -c '{client}'");
+        scene.sh(&script).stdin_open().start()
+    });
+    for client in &mut clients {
+        client.wait_for_message("ready");
+    }
+    let of = |name: &str| -> Vec<Id> {
+        let listed = scene.sh("ptrack list --alive").run().ended(0).records();
+        listed.iter().filter(|record| record["service"] == name).filter_map(Id::in_record).collect()
+    };
+    let daemon = of("daemon");
+    assert_eq!((daemon.len(), of("shim").len()), (1, 2), "two clients, two shims, one daemon");
+    let [mut first, second] = clients;
+    first.close();
+    first.finish().ended(0);
+    wait_until(SOON, "its shim has ended with it", || of("shim").len() == 1);
+    // The other one has no chance to say goodbye.
+    second.signal(Signal::SIGKILL);
+    wait_until(SOON, "so has the other one", || of("shim").is_empty());
+    assert_eq!(of("daemon"), daemon, "the daemon is nobody's");
+    scene.sh("pkill-tree daemon").run().ended(0);
+    assert!(of("daemon").is_empty());
 }

@@ -140,7 +140,7 @@ fn a_command_that_cannot_be_run_is_tried_as_often_and_remembered() {
 }
 
 #[test]
-// proves: P25 M11 R19
+// proves: P25 M11 R19 S32
 fn what_hangs_is_ended_and_started_anew() {
     let scene = Scene::new();
     let port = scene.start(["listen"]).fact("port").to_string();
@@ -185,6 +185,7 @@ fn a_killed_keeper_is_replaced_by_one_that_adopts_what_runs() {
     kill(api);
 }
 
+// proves: S32
 #[test]
 fn who_waits_for_another_starts_after_it_and_ends_before_it() {
     let scene = Scene::new();

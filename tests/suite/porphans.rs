@@ -258,7 +258,7 @@ fn a_registered_service_that_lives_is_no_orphan_whatever_its_parent() {
 }
 
 #[test]
-// proves: P11 P19 M28
+// proves: P11 P19 M28 P24
 fn what_runs_without_being_registered_is_found_on_request() {
     inside(|| {
         let scene = Scene::new();

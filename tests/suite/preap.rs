@@ -73,7 +73,7 @@ fn a_session_whose_owner_was_killed_is_ended() {
 }
 
 #[test]
-// proves: W05 W37 W44
+// proves: W05 W37 W44 W19
 fn stale_pid_files_and_health_files_are_reported_and_removed_on_request() {
     let scene = Scene::new();
     let actor = scene.start(["idle"]);
@@ -247,7 +247,7 @@ fn two_at_once_and_a_busy_registry_do_no_harm() {
 }
 
 #[test]
-// proves: P23 S14 W54
+// proves: P23 S14 W54 P42
 fn orphans_of_a_project_are_ended_when_nobody_has_registered_them() {
     crate::support::arena::inside(|| {
         let scene = Scene::new();

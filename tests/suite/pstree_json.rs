@@ -46,7 +46,7 @@ fn the_whole_table_comes_once_and_parents_first() {
     });
 }
 
-// proves: P14 P28 S02
+// proves: P14 P28 S02 P21 S24
 #[test]
 fn below_an_operand_stands_its_whole_tree_siblings_by_start() {
     let scene = Scene::new();

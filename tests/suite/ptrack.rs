@@ -64,7 +64,7 @@ fn a_saved_service_is_in_the_layout_that_others_read() {
 }
 
 #[test]
-// proves: P10 P14 S01 S37
+// proves: P10 P14 S01 S37 P42 S24
 fn saving_notes_group_session_parent_and_the_tree_below() {
     let scene = Scene::new();
     let actor = scene.start(["tree", "--depth", "2", "--width", "2"]);
@@ -158,7 +158,7 @@ fn status_answers_by_exit_code() {
 }
 
 #[test]
-// proves: S05 S06
+// proves: S05 S06 S24
 fn processes_are_named_and_counted() {
     let scene = Scene::new();
     let (one, two) = (scene.start(["idle"]), scene.start(["idle"]));
@@ -180,7 +180,7 @@ fn processes_are_named_and_counted() {
 }
 
 #[test]
-// proves: P15 P38 M03
+// proves: P15 P38 M03 P42
 fn a_scope_that_is_not_there_is_an_error_never_not_running() {
     let scene = Scene::new();
     let actor = scene.start(["idle"]);
@@ -382,7 +382,7 @@ fn every_form_that_loses_nothing_comes_back_as_it_was() {
 }
 
 #[test]
-// proves: S36 S08
+// proves: S36 S08 S24
 fn a_damaged_registry_is_set_aside_on_request_and_rebuilt_from_marks() {
     let scene = Scene::new();
     let marks = |name: &str| {

@@ -22,7 +22,7 @@ fn parent_of(record: &Value) -> Option<Id> {
 }
 
 #[test]
-// proves: W20 W36
+// proves: W20 W36 W19
 fn a_zombie_is_reported_with_the_whole_record_of_its_parent_and_the_parent_can_be_ended() {
     inside(|| {
         let scene = Scene::new();

@@ -151,7 +151,7 @@ fn wrong_files_and_wrong_words_are_misuse_in_one_line() {
     }
 }
 
-// proves: W18 W31 S35
+// proves: W18 W31 S35 W19
 #[test]
 fn a_port_is_cleared_and_its_client_goes_on() {
     arena::inside(|| {
@@ -236,4 +236,22 @@ fn containers_of_the_project_are_taken_down_by_the_client_that_is_installed() {
     );
     recipe(&scene, "stop-dev --force").run().ended(0);
     assert!(services(&scene).is_empty());
+}
+
+// proves: S25
+#[test]
+fn every_script_passes_the_linters_and_the_shell_itself() {
+    let linted = std::process::Command::new(project().join("tests/lint")).arg("scripts").output();
+    let linted = linted.expect("it runs");
+    assert!(linted.status.success(), "{}", String::from_utf8_lossy(&linted.stdout));
+    if String::from_utf8_lossy(&linted.stderr).contains("SKIPPED") {
+        skip("shellcheck is not installed");
+    }
+    let scene = Scene::new();
+    let scripts = ["tools/recipes", "tools/hooks"].iter().flat_map(|folder| sources(folder, &[""]));
+    let scripts: Vec<_> = scripts.filter(|(_, text)| text.starts_with("#!/bin/sh\n")).collect();
+    assert!(scripts.len() >= 9, "{scripts:?}");
+    for (path, _) in scripts {
+        scene.sh(&format!("sh -n '{}'", project().join(path).display())).run().ended(0).quiet();
+    }
 }

@@ -18,7 +18,7 @@ fn signals(actor: &mut Actor) -> Vec<(u64, String)> {
 }
 
 #[test]
-// proves: S09 S12 S13 W06 P27 W42 W43
+// proves: S09 S12 S13 W06 P27 W42 W43 W19
 fn a_polite_process_gets_one_term_and_the_full_grace() {
     inside(|| {
         let scene = Scene::new();

@@ -10,7 +10,7 @@ use crate::support::{Id, SOON, Scene, wait_until};
 const DESCENT: [&str; 3] = ["--no-session", "--no-group", "--no-cookie"];
 
 #[test]
-// proves: P22 S03 W15 W54
+// proves: P22 S03 W15 W54 S24 W19
 fn all_below_a_process_ends_with_it_and_nothing_else_is_touched() {
     inside(|| {
         let scene = Scene::new();

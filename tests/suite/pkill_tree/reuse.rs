@@ -140,6 +140,7 @@ fn reused_during_the_grace(limits: &[&str]) {
     }
 }
 
+// proves: W04
 #[test]
 fn a_number_that_is_given_away_during_the_grace_is_not_killed() {
     inside(|| reused_during_the_grace(&[]));

@@ -77,7 +77,7 @@ fn through_all_calls(scene: &Scene, victim: &str, step: usize) -> (usize, usize)
     unreachable!("the calls of a program come to an end")
 }
 
-// proves: P43
+// proves: P43 P24 P42
 #[test]
 fn killed_at_any_call_after_the_fork_it_leaves_nothing_or_a_registered_process() {
     let (nothing, registered) = through_all_calls(&Scene::new(), "--forked", 1);

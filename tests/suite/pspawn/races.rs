@@ -67,7 +67,7 @@ fn who_finds_a_start_that_fails_is_not_content_with_it() {
     assert!(entry(&scene, "daemon").is_null());
 }
 
-// proves: R17 R20
+// proves: R17 R20 R15
 #[test]
 fn ten_restarts_accumulate_nothing() {
     let scene = Scene::new();
