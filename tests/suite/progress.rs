@@ -96,6 +96,27 @@ fn pspawn_names_what_is_not_ready() {
 }
 
 #[test]
+fn pkeep_tells_how_many_are_healthy_and_when_it_tries_again() {
+    let scene = Scene::new();
+    let keep = |words: &[&str]| {
+        let tool = scene.tool("pkeep").args(words).on(Terminal::new(100, 24).messages());
+        tool.start()
+    };
+    let mut running = keep(&["--as", "one", "well", "--", "sleep", "1000"]);
+    running.wait_for_screen("keeping 1, all healthy, ");
+    running.wait_for_screen(" s so far");
+    running.signal(Signal::SIGTERM);
+    let said = running.finish().ended(0);
+    assert_eq!(said.records().len(), 2, "records are where they always are: {said:?}");
+    assert_eq!(left_on(&said.screen), "", "{said:?}");
+    let mut running = keep(&["--as", "two", "--pause", "9s", "ill", "--", "false"]);
+    running.wait_for_screen("keeping 1, 0 healthy, 8.");
+    running.wait_for_screen(" s left: ill\u{1b}[K");
+    running.signal(Signal::SIGTERM);
+    running.finish().ended(0);
+}
+
+#[test]
 fn records_on_the_same_terminal_take_its_place() {
     let scene = Scene::new();
     let (first, second) = (scene.start(["idle"]), scene.start(["idle"]));

@@ -43,9 +43,9 @@ impl Progress {
         Self { begun, due, width: width.unwrap_or(80), shown: String::new() }
     }
 
-    /// When the line is to be drawn next; none: never.
-    pub fn due(&self) -> Option<Instant> {
-        self.due
+    /// How soon the line is to be drawn next; none: never.
+    pub fn due_in(&self) -> Option<Duration> {
+        self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     /// Tells whether it is to be drawn now.
@@ -77,8 +77,9 @@ impl Progress {
         };
         self.due = Some(now + pause);
         let names: Vec<String> = names.take(NAMES).collect();
-        let more = if count > names.len() { ", ..." } else { "" };
-        let line = format!("{what}, {time} {word}: {}{more}", names.join(", "));
+        let more = if count > names.len() && !names.is_empty() { ", ..." } else { "" };
+        let colon = if names.is_empty() { "" } else { ": " };
+        let line = format!("{what}, {time} {word}{colon}{}{more}", names.join(", "));
         // A line that is as wide as the window would go on in the next one, and stay there.
         let fits = table::fitting(&line, self.width.saturating_sub(1));
         self.write(&line[..fits]);

@@ -123,14 +123,9 @@ impl<'a> Course<'a> {
             self.say.flush()?;
             self.draw(left);
             news.clear();
-            let due = self.progress.due();
-            let pause = self
-                .next()
-                .into_iter()
-                .chain(due)
-                .min()
-                .map(|next| next.saturating_duration_since(Instant::now()));
-            let pause = pause.into_iter().chain(left).min().unwrap_or(Duration::MAX);
+            let next = self.next().map(|next| next.saturating_duration_since(Instant::now()));
+            let pauses = [next, left, self.progress.due_in()];
+            let pause = pauses.into_iter().flatten().min().unwrap_or(Duration::MAX);
             self.watch.wait(pause, &mut news);
         }
         self.say.close()?;

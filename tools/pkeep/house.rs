@@ -14,6 +14,7 @@ use procherd::health::{Checks, Judgement, judge_process};
 use procherd::host::boot_ms;
 use procherd::registry::{Service, Verdict};
 use procherd::supervise::{Charge, Checker, Event, Happening, Keeper, Memory, Tended};
+use procherd::text::visible;
 
 use super::Args;
 use super::itself::Itself;
@@ -292,6 +293,23 @@ impl<'a> House<'a> {
         self.events.extend(tended.events);
     }
 
+    /// Shows people how many are healthy, and who is not. Gives when to do so again, in milliseconds since boot.
+    fn draw(&self) -> u64 {
+        let mut progress = self.sayer.progress.borrow_mut();
+        if progress.is_due() {
+            let ill: Vec<&Room> = self.rooms.iter().filter(|room| !room.is_well).collect();
+            let next = ill.iter().filter(|room| room.is_planned).map(|room| room.due_ms).min();
+            let left = next.map(|next| Duration::from_millis(next.saturating_sub(boot_ms())));
+            let (all, well) = (self.rooms.len(), self.rooms.len() - ill.len());
+            let what = if ill.is_empty() { "all healthy".to_owned() } else { format!("{well} healthy") };
+            let names = ill.iter().map(|room| visible(room.charge.order.name.as_bytes()));
+            progress.draw(&format!("keeping {all}, {what}"), all.max(1), left, names);
+        }
+        progress
+            .due_in()
+            .map_or(u64::MAX, |left| boot_ms() + u64::try_from(left.as_millis()).unwrap_or(0) + 1)
+    }
+
     /// Tells of events, and notes signs of life, all at once.
     fn tell(&mut self, reporter: &mut Reporter) {
         for event in std::mem::take(&mut self.events) {
@@ -308,6 +326,7 @@ impl<'a> House<'a> {
     fn wait(&self, signals: Option<&Signals>, until_ms: u64) -> Result<()> {
         let rooms = self.rooms.iter().filter(|room| !room.is_checked);
         let due = rooms.map(|room| room.due_ms).min().unwrap_or(u64::MAX).min(until_ms);
+        let due = due.min(self.draw());
         let blind =
             self.rooms.iter().any(|room| room.handle.as_ref().is_some_and(|one| one.pidfd().is_none()));
         let left = due.saturating_sub(boot_ms()).min(if blind { 1000 } else { u64::MAX });

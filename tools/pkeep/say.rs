@@ -1,5 +1,6 @@
 //! Events as records: on standard output, in a log, and for who wants to know of a failure.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use procherd::table::Shape;
 use procherd::text::rfc3339;
 
 use super::Args;
-use crate::frame::{Log, Output, Reporter};
+use crate::frame::{Log, Output, Progress, Reporter};
 
 /// Tells of events.
 pub(super) struct Sayer {
@@ -22,13 +23,17 @@ pub(super) struct Sayer {
     log: Option<Log>,
     on_fail: Option<String>,
     told: Vec<Child>,
+    /// What people see meanwhile.
+    pub(super) progress: RefCell<Progress>,
 }
 
 impl Sayer {
     /// Opens what the options name.
     pub(super) fn open(args: &Args, reporter: &Reporter) -> Result<Self> {
         let output = Output::new(&args.output, Shape::Table);
-        Ok(Self { output, log: args.log.open(reporter)?, on_fail: args.on_fail.clone(), told: Vec::new() })
+        let progress = RefCell::new(Progress::new(!args.output.quiet));
+        let (log, on_fail) = (args.log.open(reporter)?, args.on_fail.clone());
+        Ok(Self { output, log, on_fail, told: Vec::new(), progress })
     }
 
     /// Tells of one. Nobody to hear it is no reason to keep services no more.
