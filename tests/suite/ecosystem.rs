@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{SOON, Scene, arena, skip, wait_until};
+use crate::support::{SOON, Scene, arena, project, skip, wait_until};
 
 /// Tells whether a program is installed; says so where it is not.
 fn has(program: &str) -> bool {
@@ -12,6 +12,13 @@ fn has(program: &str) -> bool {
         skip(&format!("{program} is not installed"));
     }
     there
+}
+
+/// The example of procherd-recipes(7) that begins like this.
+fn example(begin: &str) -> String {
+    let page = std::fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
+    let line = page.lines().find(|line| line.starts_with(begin));
+    line.unwrap_or_else(|| panic!("procherd-recipes.7 does not show {begin}")).replace("\\e", "\\")
 }
 
 #[test]
@@ -77,8 +84,7 @@ fn the_marks_of_ci_runners_choose_what_a_job_left_behind() {
         for (name, value) in [("RUNNER_TRACKING_ID", "github_17"), ("JENKINS_NODE_COOKIE", "b8c1")] {
             let ours = scene.actor(["orphan", "1"]).env(name, value).start();
             let others = scene.actor(["orphan", "1"]).env(name, "another").start();
-            let script = format!("porphans --env {name}={value} | pkill-tree");
-            scene.sh(&script).run().ended(0);
+            scene.sh(&example(&format!("porphans --env {name}"))).env(name, value).run().ended(0);
             ours.assert_nobody_left();
             assert!(others.one("orphan").alive(), "{name}: the job next door goes on");
         }
@@ -89,15 +95,14 @@ fn the_marks_of_ci_runners_choose_what_a_job_left_behind() {
 fn miller_and_nushell_read_a_stream_as_a_table() {
     let scene = Scene::new();
     let own = std::process::id();
+    let of_own = format!("pstree-json --depth 0 {own}");
     if has("mlr") {
-        let said =
-            scene.sh(&format!("pstree-json --depth 0 {own} | mlr --ijsonl --ocsv cut -f pid")).run().ended(0);
-        assert_eq!(said.text(), format!("pid\n{own}\n"));
+        let said = scene.sh(&example("pstree-json | mlr").replace("pstree-json", &of_own)).run().ended(0);
+        assert!(said.text().starts_with("pid") && said.text().contains(&own.to_string()), "{said:?}");
     }
     if has("nu") {
-        let script =
-            format!("pstree-json --depth 0 {own} | nu --stdin -c 'from json --objects | get pid | first'");
-        assert_eq!(scene.sh(&script).run().ended(0).text().trim(), own.to_string());
+        let said = scene.sh(&example("pstree-json | nu").replace("pstree-json", &of_own)).run().ended(0);
+        assert!(said.text().contains(&own.to_string()), "{said:?}");
     }
 }
 
@@ -109,9 +114,9 @@ fn fzf_shows_rows_that_lead_back_to_their_records() {
     arena::inside(|| {
         let scene = Scene::new();
         let (chosen, mut other) = (scene.start(["idle", "--", "choose-me"]), scene.start(["witness"]));
-        let script = "pstree-json | jq -r '[\"\\(.pid):\\(.pidfd_inode)\", (.cmdline // [] | join(\" \"))] | @tsv' \
-                      | fzf --filter choose-me | cut -f1 | pkill-tree";
-        scene.sh(script).run().ended(0);
+        // A person chooses; here a word does.
+        let script = example("pstree-json | jq").replace("fzf --multi", "fzf --filter choose-me");
+        scene.sh(&script).run().ended(0);
         chosen.assert_nobody_left();
         other.assert_untouched();
     });
