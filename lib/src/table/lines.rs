@@ -164,6 +164,8 @@ struct Column {
 impl Table {
     /// Begins a table with the columns that suit its first rows, or with those that were chosen.
     fn of(kind: Kind, rows: &[Row], style: &Style, chosen: &[String]) -> Self {
+        let is_asked = |name: &String| rows.iter().any(|row| row.cell(name).is_some());
+        let chosen = if kind == Kind::Summary && !chosen.iter().any(is_asked) { &[] } else { chosen };
         let columns = if chosen.is_empty() { natural(kind, rows) } else { asked(kind, rows, chosen) };
         let flows = kind.flows() && chosen.is_empty();
         let rest = if flows || rows.iter().any(|row| row.rest.width() > 0) { kind.rest() } else { "" };
@@ -289,7 +291,7 @@ fn natural(kind: Kind, rows: &[Row]) -> Vec<Column> {
             columns.push(Column::known(spec, if expected { spec.least } else { 0 }));
         }
     }
-    let most = if kind == Kind::Other { usize::MAX } else { columns.len() + MOST_FOUND };
+    let most = if kind.specs().is_empty() { usize::MAX } else { columns.len() + MOST_FOUND };
     for (name, cell) in rows.iter().flat_map(|row| &row.cells) {
         if columns.len() < most
             && !kind.specs().iter().any(|spec| spec.name == name)

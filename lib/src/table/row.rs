@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Event,
     Finding,
     Socket,
+    Summary,
     Other,
 }
 
@@ -115,7 +116,7 @@ const SOCKET: &[Spec] = &[
 const ABOUT: [&str; 4] = ["file", "service", "pid", "count"];
 
 /// Fields of no column, because a mark, the tree or a column of another name says the same.
-const SAID_ELSEWHERE: [&str; 20] = [
+const SAID_ELSEWHERE: [&str; 21] = [
     "depth",
     "root",
     "orphan",
@@ -137,6 +138,7 @@ const SAID_ELSEWHERE: [&str; 20] = [
     "exit_status",
     "exit_signal",
     "planned_ticks",
+    "samples",
 ];
 
 /// What the registry keeps of a service for programs, or what its columns show already.
@@ -173,6 +175,7 @@ impl Kind {
             Some("event") => Self::Event,
             Some("finding") => Self::Finding,
             Some("socket") => Self::Socket,
+            Some("summary") => Self::Summary,
             _ => Self::Other,
         }
     }
@@ -186,7 +189,7 @@ impl Kind {
             Self::Event => EVENT,
             Self::Finding => FINDING,
             Self::Socket => SOCKET,
-            Self::Other => &[],
+            Self::Summary | Self::Other => &[],
         }
     }
 
@@ -209,7 +212,8 @@ impl Kind {
     fn shows(self, name: &str) -> bool {
         let of_process = Process::FIELDS.contains(&name);
         match self {
-            Self::Other => name != "details" && (!of_process || OF_OTHERS.contains(&name)),
+            Self::Summary if name == "details" => false,
+            Self::Summary | Self::Other => !of_process || OF_OTHERS.contains(&name),
             Self::Process if ON_REQUEST.contains(&name) => true,
             Self::Service | Self::Outcome if OF_SERVICE.contains(&name) => false,
             Self::Event if name == "event" => false,
@@ -239,6 +243,9 @@ impl Row {
     /// show is not kept.
     pub(super) fn of(record: &Record, style: &Style, chosen: &[String]) -> Self {
         let kind = Kind::of(record);
+        // Totals below chosen columns are other facts, and are shown as they are.
+        let is_asked = |name: &String| record.get(name).is_some();
+        let chosen = if kind == Kind::Summary && !chosen.iter().any(is_asked) { &[] } else { chosen };
         let mut cells = if chosen.is_empty() { natural(kind, record) } else { asked(kind, record, chosen) };
         cells.shrink_to_fit();
         let mut rest = Cell::default();
@@ -246,7 +253,7 @@ impl Row {
             rest.append(record.notes());
             match kind {
                 Kind::Finding | Kind::Socket => rest.append(record.plain("why").unwrap_or_default()),
-                Kind::Other if record.get("cmdline").is_none() => {}
+                Kind::Summary | Kind::Other if record.get("cmdline").is_none() => {}
                 _ => rest.append(record.command(style.width)),
             }
         }

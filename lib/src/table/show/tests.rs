@@ -153,6 +153,16 @@ fn totals_fill_a_window_to_its_last_column_and_name_what_they_count() {
         shown(Shape::Table, Style { width: Some(100), ..PLAIN }, &[totals]),
         "TOTAL  BY TYPE\n    3  global 0, per-project 3\n"
     );
+    let of = |columns: &[&str]| {
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        let mut show = Show::with_columns(Shape::Table, PLAIN, columns);
+        let mut out = Vec::new();
+        show.add(&Record::parse(totals.as_bytes()).expect("a record"), &mut out);
+        show.end(&mut out);
+        String::from_utf8(out).expect("utf-8")
+    };
+    assert_eq!(of(&["total"]), "TOTAL\n    3\n");
+    assert_eq!(of(&["pid", "age"]), "TOTAL  BY TYPE\n    3  global 0, per-project 3\n", "below processes");
 }
 
 #[test]
