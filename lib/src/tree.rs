@@ -133,7 +133,7 @@ impl Table {
     pub fn roots(&self) -> Vec<Index> {
         let mut roots: Vec<Index> =
             (0..self.processes.len()).filter(|index| self.parent[*index] == NONE).collect();
-        roots.sort_unstable_by_key(|index| (self.get(*index).start_ticks, self.get(*index).pid));
+        by_age(self, &mut roots, &|index| self.get(index).pid.get() as usize);
         roots
     }
 
@@ -225,7 +225,18 @@ impl Table {
 /// Sorts positions by age, and so that parents come before children of the same clock tick.
 pub fn parents_first(table: &Table, members: &mut [Index]) {
     let place = places(table);
-    members.sort_unstable_by_key(|index| (table.get(*index).start_ticks, place[*index]));
+    by_age(table, members, &|index| place[index]);
+}
+
+/// Sorts positions by age, those of the same clock tick by something else. One piece of code for all who do: a sort is
+/// large.
+fn by_age(table: &Table, members: &mut [Index], then: &dyn Fn(Index) -> usize) {
+    let mut keyed: Vec<(u64, usize, Index)> =
+        members.iter().map(|index| (table.get(*index).start_ticks, then(*index), *index)).collect();
+    keyed.sort_unstable();
+    for (member, (.., index)) in members.iter_mut().zip(keyed) {
+        *member = index;
+    }
 }
 
 /// Sorts positions so that children come before parents: the reverse of [`parents_first`].

@@ -103,7 +103,7 @@ fn pkeep_tells_how_many_are_healthy_and_when_it_tries_again() {
         tool.start()
     };
     let mut running = keep(&["--as", "one", "well", "--", "sleep", "1000"]);
-    running.wait_for_screen("keeping 1, all healthy, ");
+    running.wait_for_screen("keeping 1, 1 healthy, ");
     running.wait_for_screen(" s so far");
     running.signal(Signal::SIGTERM);
     let said = running.finish().ended(0);

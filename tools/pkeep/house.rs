@@ -297,13 +297,13 @@ impl<'a> House<'a> {
     fn draw(&self) -> u64 {
         let mut progress = self.sayer.progress.borrow_mut();
         if progress.is_due() {
-            let ill: Vec<&Room> = self.rooms.iter().filter(|room| !room.is_well).collect();
-            let next = ill.iter().filter(|room| room.is_planned).map(|room| room.due_ms).min();
+            let ill = || self.rooms.iter().filter(|room| !room.is_well);
+            let next = ill().filter(|room| room.is_planned).map(|room| room.due_ms).min();
             let left = next.map(|next| Duration::from_millis(next.saturating_sub(boot_ms())));
-            let (all, well) = (self.rooms.len(), self.rooms.len() - ill.len());
-            let what = if ill.is_empty() { "all healthy".to_owned() } else { format!("{well} healthy") };
-            let names = ill.iter().map(|room| visible(room.charge.order.name.as_bytes()));
-            progress.draw(&format!("keeping {all}, {what}"), all.max(1), left, names);
+            let (all, well) = (self.rooms.len(), self.rooms.len() - ill().count());
+            let what = format!("keeping {all}, {well} healthy");
+            let names = ill().map(|room| visible(room.charge.order.name.as_bytes()));
+            progress.draw(&what, all.max(1), left, names);
         }
         progress
             .due_in()

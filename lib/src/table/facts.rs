@@ -234,30 +234,41 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
 
 /// Pieces of evidence, the proving ones first, each kind in words.
 fn evidence(raw: &RawValue) -> String {
-    let Ok(mut pieces) = serde_json::from_str::<Vec<Record>>(raw.get()) else { return in_words(raw) };
-    pieces.sort_by_key(|piece| piece.text("strength").as_deref() != Some("certain"));
-    let words = pieces.iter().map(|piece| match piece.text("kind").unwrap_or_default().as_str() {
-        "session-differs-from-parent" => "not parent's session".to_owned(),
-        "session-dead" => "session leader dead".into(),
-        "group-leader-gone" => "group leader gone".into(),
-        "tty-gone" => "terminal gone".into(),
-        "cookie-of-dead-session" => "mark of a dead session".into(),
-        "below-orphan" => "below an orphan".into(),
-        "unregistered" => "not registered".into(),
-        kind => kind.replace('-', " "),
-    });
+    let Ok(pieces) = serde_json::from_str::<Vec<Record>>(raw.get()) else { return in_words(raw) };
+    let of = |certain: bool| {
+        pieces.iter().filter(move |piece| (piece.text("strength").as_deref() == Some("certain")) == certain)
+    };
+    let words =
+        of(true).chain(of(false)).map(|piece| match piece.text("kind").unwrap_or_default().as_str() {
+            "session-differs-from-parent" => "not parent's session".to_owned(),
+            "session-dead" => "session leader dead".into(),
+            "group-leader-gone" => "group leader gone".into(),
+            "tty-gone" => "terminal gone".into(),
+            "cookie-of-dead-session" => "mark of a dead session".into(),
+            "below-orphan" => "below an orphan".into(),
+            "unregistered" => "not registered".into(),
+            kind => kind.replace('-', " "),
+        });
     words.collect::<Vec<_>>().join(", ")
 }
 
 /// The fields of an object in words: numbers, which say nothing by themselves, each with its name.
 fn pairs(record: &Record) -> String {
     let is_number = |value: &RawValue| value.get().bytes().all(|byte| byte.is_ascii_digit());
-    if !record.fields().all(|(_, value)| is_number(value)) {
-        let words = record.fields().map(|(_, value)| in_words(value)).filter(|words| !words.is_empty());
-        return words.collect::<Vec<_>>().join(" ");
+    let named = record.fields().all(|(_, value)| is_number(value));
+    let mut text = String::new();
+    for (name, value) in record.fields() {
+        let words = in_words(value);
+        if !text.is_empty() && !words.is_empty() {
+            text.push_str(if named { ", " } else { " " });
+        }
+        if named {
+            text.push_str(&name.replace('_', " "));
+            text.push(' ');
+        }
+        text.push_str(&words);
     }
-    let named = record.fields().map(|(name, value)| format!("{} {}", name.replace('_', " "), value.get()));
-    named.collect::<Vec<_>>().join(", ")
+    text
 }
 
 /// Any JSON value as a few words.

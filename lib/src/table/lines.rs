@@ -212,23 +212,27 @@ impl Table {
             window += GAP;
         }
         let mut used: usize = self.columns.iter().map(|column| column.width + GAP).sum();
-        let mut left = Vec::new();
-        let mut columns: Vec<(usize, Column)> = self.columns.drain(..).enumerate().collect();
+        let (mut kept, mut left) = (vec![true; self.columns.len()], Vec::new());
         while used + wanted > window {
-            let least = columns.iter().map(|(_, column)| column.rank).min().filter(|rank| *rank < STAYS);
-            let Some(at) = columns.iter().rposition(|(_, column)| Some(column.rank) == least) else { break };
-            used -= columns[at].1.width + GAP;
-            left.push(columns.remove(at));
+            let rank = |at: usize| Some(self.columns[at].rank).filter(|rank| kept[at] && *rank < STAYS);
+            // Of those of one rank, the last one.
+            let least = (0..kept.len()).filter_map(|at| Some((rank(at)?, usize::MAX - at))).min();
+            let Some((_, from_end)) = least else { break };
+            let at = usize::MAX - from_end;
+            used -= self.columns[at].width + GAP;
+            kept[at] = false;
+            left.push(at);
         }
         // A wide one that left last may have made room for others that left before it.
-        while let Some((place, column)) = left.pop() {
-            if used + column.width + GAP + wanted <= window {
-                used += column.width + GAP;
-                columns.push((place, column));
+        for at in left.into_iter().rev() {
+            let width = self.columns[at].width + GAP;
+            if used + width + wanted <= window {
+                used += width;
+                kept[at] = true;
             }
         }
-        columns.sort_by_key(|(place, _)| *place);
-        self.columns.extend(columns.into_iter().map(|(_, column)| column));
+        let mut kept = kept.into_iter();
+        self.columns.retain(|_| kept.next().unwrap_or(true));
     }
 
     fn write_heading(&self, style: &Style, out: &mut Vec<u8>) {
