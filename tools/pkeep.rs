@@ -8,7 +8,9 @@
 mod charges;
 mod house;
 mod itself;
+mod rounds;
 mod say;
+mod signals;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -154,9 +156,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     };
     let sayer = Sayer::open(&args, reporter)?;
     if args.once {
-        return house::once(&args, &keeper, charges, sayer, reporter);
+        return rounds::once(&args, &keeper, charges, sayer, reporter);
     }
-    let signals = house::Signals::hold()?;
+    let signals = signals::Signals::hold()?;
     let own = match itself::enter(&args, &starter)? {
         Ok(own) => own,
         Err(taken) => {
@@ -164,7 +166,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             return Ok(Exit::No);
         }
     };
-    let done = house::keep(&args, &keeper, charges, &own, &signals, sayer, reporter);
+    let done = rounds::keep(&args, &keeper, charges, &own, &signals, sayer, reporter);
     let left = own.leave(&starter);
     let exit = done?;
     left.map(|()| exit)

@@ -15,7 +15,9 @@
 //! | started, not healthy yet             | nothing for a while; it is getting ready |
 //! | foreign, or it cannot be judged      | nothing |
 
+mod acts;
 mod checker;
+mod event;
 mod keeper;
 
 use std::time::Duration;
@@ -27,7 +29,8 @@ use crate::id::BootId;
 use crate::registry::{Service, Status};
 
 pub use checker::Checker;
-pub use keeper::{Charge, Event, Happening, Keeper, Tended};
+pub use event::{Event, Happening};
+pub use keeper::{Charge, Keeper, Tended};
 
 /// When to try again, and when to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,9 @@
-//! The rounds: who is looked after when.
+//! The house: a room for each service, and who is looked after when.
 
-use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal as Caught};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use procherd::error::{Error, Kind, Result};
 use procherd::handle::{self, Handle, Look};
@@ -17,40 +14,15 @@ use procherd::supervise::{Charge, Checker, Event, Happening, Keeper, Memory, Ten
 use procherd::text::visible;
 
 use super::Args;
-use super::itself::Itself;
 use super::say::Sayer;
-use crate::frame::{Exit, Outcome, Reporter};
+use super::signals::Signals;
+use crate::frame::Reporter;
 
 /// How soon a service is looked at again that waits for another one.
 const SOON_MS: u64 = 100;
 
 /// How soon after a failure to look at it.
-const AGAIN_MS: u64 = 1000;
-
-/// The signals that ask the supervisor something.
-pub(super) struct Signals(SignalFd);
-
-impl Signals {
-    /// Takes TERM, INT, QUIT and HUP from now on. Services get their own signals back when they are started.
-    pub(super) fn hold() -> Result<Self> {
-        let failed = |errno| Error::system("watch for signals", "", errno);
-        let mut mask = SigSet::empty();
-        mask.extend([Caught::SIGTERM, Caught::SIGINT, Caught::SIGQUIT, Caught::SIGHUP]);
-        mask.thread_block().map_err(failed)?;
-        SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Self).map_err(failed)
-    }
-
-    /// Tells whether one has asked to end. HUP is taken and means nothing here.
-    fn ask_to_end(&self) -> Result<bool> {
-        let mut end = false;
-        while let Some(info) =
-            self.0.read_signal().map_err(|errno| Error::system("read signals", "", errno))?
-        {
-            end |= info.ssi_signo != Caught::SIGHUP as u32;
-        }
-        Ok(end)
-    }
-}
+pub(super) const AGAIN_MS: u64 = 1000;
 
 /// One service and what is known of it.
 struct Room {
@@ -67,9 +39,10 @@ struct Room {
 /// What is to be judged by the checker: the place of the room, the entry, whether its process lives, and the checks.
 type Asked = (usize, Service, Verdict, Checks);
 
-struct House<'a> {
+/// All services that are kept.
+pub(super) struct House<'a> {
     keeper: &'a Keeper<'a>,
-    interval_ms: u64,
+    pub(super) interval_ms: u64,
     rooms: Vec<Room>,
     checker: Option<(Checker, Vec<(usize, Service)>)>,
     beats: Vec<(Service, Memory)>,
@@ -77,70 +50,9 @@ struct House<'a> {
     sayer: Sayer,
 }
 
-/// Keeps services until somebody asks to end.
-pub(super) fn keep(
-    args: &Args,
-    keeper: &Keeper<'_>,
-    charges: Vec<Charge>,
-    own: &Itself,
-    signals: &Signals,
-    sayer: Sayer,
-    reporter: &mut Reporter,
-) -> Outcome {
-    let mut house = House::new(args, keeper, charges, sayer);
-    let mut next_beat = boot_ms() + house.interval_ms;
-    while !signals.ask_to_end()? {
-        house.look(reporter);
-        house.hear(reporter);
-        house.tell(reporter);
-        if boot_ms() >= next_beat {
-            next_beat = boot_ms() + house.interval_ms;
-            if let Err(error) = own.beat(keeper.starter) {
-                reporter.fault(&error);
-            }
-        }
-        house.wait(Some(signals), next_beat)?;
-    }
-    if !args.detach {
-        house.stop(reporter);
-    }
-    house.tell(reporter);
-    house.sayer.end()?;
-    Ok(Exit::Done)
-}
-
-/// Takes one round: looks after all, waits for the pauses that end within it, and looks after those again.
-pub(super) fn once(
-    args: &Args,
-    keeper: &Keeper<'_>,
-    charges: Vec<Charge>,
-    sayer: Sayer,
-    reporter: &mut Reporter,
-) -> Outcome {
-    let mut house = House::new(args, keeper, charges, sayer);
-    // What the checks and the starts themselves take comes on top of the pause.
-    let pause = u64::try_from(args.longest_pause.as_millis()).unwrap_or(u64::MAX);
-    let end = boot_ms().saturating_add(pause).saturating_add(AGAIN_MS);
-    for _ in 0..2 {
-        let due = house.rooms.iter().filter(|room| room.is_planned && !room.is_well).map(|room| room.due_ms);
-        let Some(until) = due.filter(|due| *due <= end).max() else { break };
-        while boot_ms() < until {
-            house.wait(None, until)?;
-        }
-        house.look(reporter);
-        while house.checker.is_some() {
-            house.wait(None, u64::MAX)?;
-            house.hear(reporter);
-        }
-        house.tell(reporter);
-    }
-    let all_well = house.rooms.iter().all(|room| room.is_well);
-    house.sayer.end()?;
-    Ok(if all_well { Exit::Done } else { Exit::No })
-}
-
 impl<'a> House<'a> {
-    fn new(args: &Args, keeper: &'a Keeper<'a>, charges: Vec<Charge>, sayer: Sayer) -> Self {
+    /// Makes a room for each service.
+    pub(super) fn new(args: &Args, keeper: &'a Keeper<'a>, charges: Vec<Charge>, sayer: Sayer) -> Self {
         let room = |charge| Room {
             charge,
             handle: None,
@@ -156,7 +68,7 @@ impl<'a> House<'a> {
     }
 
     /// Looks after all that are due, or have ended. What takes time is left to the checker.
-    fn look(&mut self, reporter: &mut Reporter) {
+    pub(super) fn look(&mut self, reporter: &mut Reporter) {
         let mut list: Vec<Asked> = Vec::new();
         for at in 0..self.rooms.len() {
             let room = &mut self.rooms[at];
@@ -234,7 +146,7 @@ impl<'a> House<'a> {
     }
 
     /// Takes what the checker has found, once that is all.
-    fn hear(&mut self, reporter: &mut Reporter) {
+    pub(super) fn hear(&mut self, reporter: &mut Reporter) {
         match self.checker.as_mut().map(|(checker, _)| checker.is_done()) {
             Some(Ok(true)) => {}
             Some(Err(error)) => reporter.fault(&error),
@@ -311,7 +223,7 @@ impl<'a> House<'a> {
     }
 
     /// Tells of events, and notes signs of life, all at once.
-    fn tell(&mut self, reporter: &mut Reporter) {
+    pub(super) fn tell(&mut self, reporter: &mut Reporter) {
         for event in std::mem::take(&mut self.events) {
             self.sayer.event(&event, reporter);
         }
@@ -323,7 +235,7 @@ impl<'a> House<'a> {
     }
 
     /// Waits until somebody ends, somebody asks, the checks are done, or somebody is due.
-    fn wait(&self, signals: Option<&Signals>, until_ms: u64) -> Result<()> {
+    pub(super) fn wait(&self, signals: Option<&Signals>, until_ms: u64) -> Result<()> {
         let rooms = self.rooms.iter().filter(|room| !room.is_checked);
         let due = rooms.map(|room| room.due_ms).min().unwrap_or(u64::MAX).min(until_ms);
         let due = due.min(self.draw());
@@ -332,7 +244,7 @@ impl<'a> House<'a> {
         let left = due.saturating_sub(boot_ms()).min(if blind { 1000 } else { u64::MAX });
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.rooms.len() + 2);
         let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        fds.extend(signals.map(|signals| watch(signals.0.as_fd())));
+        fds.extend(signals.map(|signals| watch(signals.fd())));
         fds.extend(self.checker.as_ref().map(|(checker, _)| watch(checker.fd())));
         let watched = self.rooms.iter().filter(|room| !room.is_checked);
         fds.extend(watched.filter_map(|room| room.handle.as_ref()?.pidfd()).map(watch));
@@ -343,8 +255,24 @@ impl<'a> House<'a> {
         }
     }
 
+    /// Tells whether checks are under way.
+    pub(super) fn is_checking(&self) -> bool {
+        self.checker.is_some()
+    }
+
+    /// Tells whether all are healthy.
+    pub(super) fn is_well(&self) -> bool {
+        self.rooms.iter().all(|room| room.is_well)
+    }
+
+    /// When all are due for which there is something to do until then; none where there is nobody.
+    pub(super) fn planned(&self, until_ms: u64) -> Option<u64> {
+        let ill = self.rooms.iter().filter(|room| room.is_planned && !room.is_well);
+        ill.map(|room| room.due_ms).filter(|due| *due <= until_ms).max()
+    }
+
     /// Ends all services, those that wait for others first.
-    fn stop(&mut self, reporter: &mut Reporter) {
+    pub(super) fn stop(&mut self, reporter: &mut Reporter) {
         self.checker = None;
         for room in self.rooms.iter().rev() {
             match self.keeper.stop(&room.charge) {
@@ -352,5 +280,10 @@ impl<'a> House<'a> {
                 Err(error) => reporter.fault(&error),
             }
         }
+    }
+
+    /// Ends the output.
+    pub(super) fn end(self) -> Result<()> {
+        self.sayer.end()
     }
 }

@@ -1,0 +1,160 @@
+//! What is done to services: they are ended and started.
+
+use super::keeper::SOON_MS;
+use super::{Charge, Event, Happening, Keeper, Memory, Tended};
+use crate::error::{Error, Kind, Result};
+use crate::host::boot_ms;
+use crate::registry::{Scope, Service, Status, Verdict};
+use crate::sockets;
+use crate::spawn::{Holder, Nobody, Refusal, Started};
+use crate::text::Text;
+
+impl Keeper<'_> {
+    /// Ends all that is left of a service, proves that its ports are free, and starts it.
+    pub(super) fn attempt(&self, charge: &Charge, service: &Service, memory: Memory) -> Result<Tended> {
+        let restarts = service.restarts() + 1;
+        if let Err(why) = self.clear(charge, service) {
+            let event = refused(service.scope.clone(), &charge.order.name, memory, why);
+            return Ok(Tended { events: vec![event], ..Tended::default() });
+        }
+        self.start(charge, &service.scope, memory, restarts)
+    }
+
+    fn clear(&self, charge: &Charge, service: &Service) -> std::result::Result<(), String> {
+        if service.identity().is_ok() {
+            let summary = self.starter.end(service, &self.options, &mut Nobody);
+            let summary = summary.map_err(|error| error.to_string())?;
+            let left = summary.survived + summary.not_permitted;
+            if left > 0 || summary.timed_out {
+                return Err(format!("{left} of its old processes live on"));
+            }
+        }
+        for port in &charge.checks.ports {
+            let taken = sockets::listeners(*port).map_err(|error| error.to_string())?;
+            if !taken.is_empty() {
+                return Err(format!("somebody else listens on port {port}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a service, with what is remembered of it.
+    pub(super) fn start(
+        &self,
+        charge: &Charge,
+        scope: &Scope,
+        memory: Memory,
+        restarts: u64,
+    ) -> Result<Tended> {
+        let boot_id = Some(self.starter.host.place().boot);
+        let memory = Memory { boot_id, ..memory };
+        let mut order = charge.order.clone();
+        let mut note = |name: &'static str, value: serde_json::Value| {
+            order.notes.retain(|(known, _)| *known != name);
+            order.notes.push((name, value));
+        };
+        note(Memory::FIELD, serde_json::to_value(memory).unwrap_or_default());
+        note("restarts", restarts.into());
+        match self.starter.start(&order) {
+            Ok(Started { service, identity, unkept, .. }) => Ok(Tended {
+                events: vec![Event {
+                    what: Happening::Started,
+                    scope: service.scope.clone(),
+                    name: service.name.clone(),
+                    identity: Some(identity.clone()),
+                    why: unkept.map(|error| error.to_string()),
+                    tries: memory.tries,
+                    pause: None,
+                }],
+                identity: Some(identity),
+                due_ms: Some(boot_ms() + SOON_MS),
+                ..Tended::default()
+            }),
+            // Somebody else has started it.
+            Err(Refusal::Taken(holder)) if holder.verdict.is_alive() => {
+                Ok(Tended { identity: holder.service.identity().ok(), ..Tended::default() })
+            }
+            Err(refusal) => {
+                let why = words(refusal);
+                self.remember(charge, scope, memory)?;
+                let event = refused(scope.clone(), &charge.order.name, memory, why);
+                Ok(Tended { events: vec![event], due_ms: Some(boot_ms()), ..Tended::default() })
+            }
+        }
+    }
+
+    /// Keeps what is known of a service that could not be started: an entry that names no process.
+    fn remember(&self, charge: &Charge, scope: &Scope, memory: Memory) -> Result<()> {
+        let words: Vec<Text> =
+            charge.order.command.iter().map(|word| Text::from(word.as_encoded_bytes())).collect();
+        self.starter.registry.change(|document| {
+            if document.get(scope, &charge.order.name)?.is_some() {
+                return Ok(());
+            }
+            let mut service = Service::new(scope.clone(), &charge.order.name);
+            service.set("command", &words);
+            service.set_status(&Status::Unhealthy);
+            service.set(Memory::FIELD, &memory);
+            document.insert(&service);
+            Ok(())
+        })
+    }
+
+    /// Ends a service with all that it has started, and forgets it. An error names what lives on; then it stays known.
+    pub fn stop(&self, charge: &Charge) -> Result<Option<Event>> {
+        let (scope, Some((service, verdict))) = self.find(charge)? else { return Ok(None) };
+        if Memory::of(&service).is_none() {
+            return Ok(None);
+        }
+        let name = &service.name;
+        if !matches!(verdict, Verdict::Inert(_)) {
+            let summary = self.starter.end(&service, &self.options, &mut Nobody)?;
+            let left = summary.survived + summary.not_permitted;
+            if left > 0 || summary.timed_out {
+                let why = format!("{left} of its processes live on");
+                return Err(Error::new(Kind::System, "stop service", name, why));
+            }
+        }
+        if let Ok(identity) = service.identity() {
+            self.starter.withdraw(&charge.order, &identity)?;
+        }
+        self.starter.registry.change(|document| {
+            let now = document.get(&scope, name)?;
+            // Somebody else may have started it meanwhile.
+            if now.is_some_and(|now| now.identity().is_err()) {
+                document.remove(&scope, name)?;
+            }
+            Ok(())
+        })?;
+        let identity = service.identity().ok();
+        let what = Happening::Stopped;
+        Ok(Some(Event { what, scope, name: name.clone(), identity, why: None, tries: 0, pause: None }))
+    }
+}
+
+/// The event of a service that could not be started.
+fn refused(scope: Scope, name: &str, memory: Memory, why: String) -> Event {
+    let what = Happening::Refused;
+    Event {
+        what,
+        scope,
+        name: name.to_owned(),
+        identity: None,
+        why: Some(why),
+        tries: memory.tries,
+        pause: None,
+    }
+}
+
+/// Why nothing was started.
+fn words(refusal: Refusal) -> String {
+    let holder = |holder: &Holder, why: &str| {
+        format!("{why}: {}", holder.verdict.why().unwrap_or(holder.verdict.word()))
+    };
+    match refusal {
+        Refusal::Taken(other) => holder(&other, "its name is taken"),
+        Refusal::Different(other) => holder(&other, "its name has another command line"),
+        Refusal::Command(cannot) => cannot.error.to_string(),
+        Refusal::Port(error) | Refusal::Failed(error) => error.to_string(),
+    }
+}

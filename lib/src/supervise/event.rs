@@ -1,0 +1,59 @@
+//! What has happened to services.
+
+use std::time::Duration;
+
+use crate::id::Identity;
+use crate::registry::Scope;
+
+/// What has happened to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// It was started.
+    Started,
+    /// It ran already when it was first looked at.
+    Adopted,
+    /// It is not healthy, and will be started anew after a pause.
+    Unhealthy,
+    /// It is healthy again.
+    Recovered,
+    /// It could not be started, or what was left of it could not be ended.
+    Refused,
+    /// It is not tried any more.
+    Failed,
+    /// It was ended, because its supervisor ends.
+    Stopped,
+}
+
+impl Happening {
+    /// The word that records use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Adopted => "adopted",
+            Self::Unhealthy => "unhealthy",
+            Self::Recovered => "recovered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What has happened.
+    pub what: Happening,
+    /// Whose the service is.
+    pub scope: Scope,
+    /// Its name.
+    pub name: String,
+    /// Its process, where it has one.
+    pub identity: Option<Identity>,
+    /// Why.
+    pub why: Option<String>,
+    /// How often it was tried to start it since it was last well.
+    pub tries: u32,
+    /// The pause before the next try.
+    pub pause: Option<Duration>,
+}
