@@ -6,8 +6,10 @@
 //! all are healthy; 2 for misuse; 3 when something could not be read, started or ended.
 
 mod charges;
+mod files;
 mod house;
 mod itself;
+mod reload;
 mod rounds;
 mod say;
 mod signals;
@@ -25,6 +27,8 @@ use procherd::spawn::Starter;
 use procherd::supervise::{Keeper, Policy};
 use procherd::terminate::Options;
 
+use self::charges::Roster;
+use self::house::House;
 use self::say::Sayer;
 use crate::frame::{
     self, Exit, HealthArgs, LogArgs, Outcome, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool,
@@ -142,7 +146,8 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
     reporter.be_quiet(args.output.quiet);
     let (host, source, registry) = (Host::look()?, Source::live()?, args.registry.open()?);
     let starter = Starter::new(&host, &source, &registry);
-    let charges = charges::read(&args, &registry, reporter)?;
+    let mut roster = Roster::new(&args, &registry);
+    let charges = roster.read(reporter)?;
     let keeper = Keeper {
         starter: &starter,
         policy: Policy {
@@ -154,9 +159,9 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         },
         options: Options { grace: args.grace, ..Options::default() },
     };
-    let sayer = Sayer::open(&args, reporter)?;
+    let house = House::new(&args, &keeper, charges, Sayer::open(&args, reporter)?);
     if args.once {
-        return rounds::once(&args, &keeper, charges, sayer, reporter);
+        return rounds::once(&args, house, reporter);
     }
     let signals = signals::Signals::hold()?;
     let own = match itself::enter(&args, &starter)? {
@@ -166,7 +171,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             return Ok(Exit::No);
         }
     };
-    let done = rounds::keep(&args, &keeper, charges, &own, &signals, sayer, reporter);
+    let done = rounds::keep(&args, house, &mut roster, &own, &signals, reporter);
     let left = own.leave(&starter);
     let exit = done?;
     left.map(|()| exit)

@@ -80,6 +80,9 @@ pub struct Memory {
     /// The boot that the times belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<BootId>,
+    /// Whether it was started by somebody else. Then nobody who keeps it ends it, but to start it anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 impl Memory {

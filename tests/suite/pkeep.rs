@@ -10,6 +10,7 @@ use crate::support::process::Id;
 use crate::support::tool::Tool;
 use crate::support::{Output, SOON, Scene, actor_program, wait_until};
 
+mod reload;
 mod rounds;
 
 /// Short pauses, so that nobody has to wait for long.
@@ -53,6 +54,17 @@ fn members(scene: &Scene, name: &str) -> Vec<Id> {
         environ.split(|byte| *byte == 0).any(|one| one == format!("PROCHERD_SERVICE={name}").as_bytes())
     };
     scene.carriers().into_iter().filter(serves).collect()
+}
+
+/// A service record of an actor.
+fn record(name: &str, words: &[&str], more: &Value) -> Value {
+    let actor = actor_program().display().to_string();
+    let command = [&[actor.as_str()], words, &["--outlive", "120"]].concat();
+    let mut record = json!({"type": "service", "service": name, "scope": "global", "command": command});
+    for (field, value) in more.as_object().into_iter().flatten() {
+        record[field] = value.clone();
+    }
+    record
 }
 
 fn kill(id: Id) {
@@ -152,6 +164,8 @@ fn what_hangs_is_ended_and_started_anew() {
     assert!(first.signal(Signal::SIGSTOP));
     let second = runs(&scene, "api", Some(first));
     assert!(!first.alive());
+    let dead = || fs::metadata(format!("/proc/{}", first.pid)).is_ok() && first.state() == Some('Z');
+    wait_until(SOON, "its process is reaped", || !dead());
     scene.tool("phealth").args(["api", "--wait", "--timeout", "20s"]).run().ended(0);
     assert_eq!(members(&scene, "api"), [second]);
     keeper.signal(Signal::SIGTERM);
@@ -190,11 +204,9 @@ fn a_killed_keeper_is_replaced_by_one_that_adopts_what_runs() {
 fn who_waits_for_another_starts_after_it_and_ends_before_it() {
     let scene = Scene::new();
     let port = scene.start(["listen"]).fact("port").to_string();
-    let actor = actor_program().display().to_string();
     let record = |name: &str, after: &[&str], words: &[&str], checks: &[&str]| {
-        let command = [&[actor.as_str()], words, &["--outlive", "120"]].concat();
-        json!({"type": "service", "v": 1, "service": name, "scope": "global", "command": command, "after": after,
-            "checks": checks, "env": {"EXTRA": name}, "cwd": "/"})
+        let more = json!({"after": after, "checks": checks, "env": {"EXTRA": name}, "cwd": "/"});
+        record(name, words, &more)
     };
     let check = format!("port:{port}");
     let list = [

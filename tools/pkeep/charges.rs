@@ -15,50 +15,107 @@ use procherd::stream::{Item, Reader};
 use procherd::supervise::Charge;
 use procherd::text::Text;
 
+use super::files::Files;
 use super::{Args, absolute};
 use crate::frame::{self, Reporter};
 
 /// When a log is set aside, and how many are kept: as pspawn does unless it is told.
 const LOG: (u64, u32) = (10 << 20, 5);
 
-/// Reads all services, those that others wait for first.
-pub(super) fn read(args: &Args, registry: &Registry, reporter: &mut Reporter) -> Result<Vec<Charge>> {
-    let document = registry.read()?;
-    let mut charges = Vec::new();
-    if !args.command.is_empty() {
-        let [name] = args.operands.as_slice() else {
-            let why = "a command has one name: pkeep NAME -- COMMAND";
-            return Err(Error::new(Kind::Invalid, "read options", args.operands.join(" "), why));
-        };
-        charges.push(typed(args, name, &document)?);
-    } else if args.operands.is_empty() {
-        let scope = args.scope.choice().typed(&document)?;
-        let services = document.services().filter_map(|entry| entry.service().ok());
-        let wanted = services.filter(|service| {
-            frame::belongs(service, scope.as_ref())
-                && service.command().is_some()
-                && service.name != args.own_name
-        });
-        for service in wanted {
-            charges.push(registered(args, &service)?);
+/// Where the services come from.
+pub(super) struct Roster<'a> {
+    args: &'a Args,
+    registry: &'a Registry,
+    /// What standard input has said: it says it once.
+    given: Option<Vec<Charge>>,
+    files: Files,
+}
+
+/// What becomes of a line that cannot be used.
+enum Bad<'a> {
+    /// It is said, and passed over.
+    Said(&'a mut Reporter),
+    /// Nothing of all is used.
+    Spoils,
+}
+
+impl<'a> Roster<'a> {
+    /// What the command line names.
+    pub(super) fn new(args: &'a Args, registry: &'a Registry) -> Self {
+        let paths = Self::operands(args).iter().filter(|operand| is_file(operand));
+        let files = Files::new(paths.map(PathBuf::from).collect());
+        Self { args, registry, given: None, files }
+    }
+
+    /// The operands that name services and files.
+    fn operands(args: &Args) -> &[String] {
+        if args.command.is_empty() { &args.operands } else { &[] }
+    }
+
+    /// The files that services are read from.
+    pub(super) fn files(&mut self) -> &mut Files {
+        &mut self.files
+    }
+
+    /// Reads all services, those that others wait for first. A bad line is said and passed over.
+    pub(super) fn read(&mut self, reporter: &mut Reporter) -> Result<Vec<Charge>> {
+        self.all(&mut Bad::Said(reporter))
+    }
+
+    /// Reads them again. A bad line is an error, and so is a file without any: it may be about to be written.
+    pub(super) fn read_again(&mut self) -> Result<Vec<Charge>> {
+        self.all(&mut Bad::Spoils)
+    }
+
+    fn all(&mut self, bad: &mut Bad<'_>) -> Result<Vec<Charge>> {
+        let (args, registry) = (self.args, self.registry);
+        self.files.will_be_read();
+        let document = registry.read()?;
+        let mut charges = Vec::new();
+        if !args.command.is_empty() {
+            let [name] = args.operands.as_slice() else {
+                let why = "a command has one name: pkeep NAME -- COMMAND";
+                return Err(Error::new(Kind::Invalid, "read options", args.operands.join(" "), why));
+            };
+            charges.push(typed(args, name, &document)?);
+        } else if args.operands.is_empty() {
+            let scope = args.scope.choice().typed(&document)?;
+            let services = document.services().filter_map(|entry| entry.service().ok());
+            let wanted = services.filter(|service| {
+                frame::belongs(service, scope.as_ref())
+                    && service.command().is_some()
+                    && service.name != args.own_name
+            });
+            for service in wanted {
+                charges.push(registered(args, &service, &document)?);
+            }
         }
-    } else {
-        for operand in &args.operands {
+        for operand in Self::operands(args) {
             match operand.as_str() {
-                "-" => records(args, std::io::stdin().lock(), "standard input", &mut charges, reporter)?,
+                "-" => {
+                    if self.given.is_none() {
+                        let input = std::io::stdin().lock();
+                        self.given = Some(records(args, input, "standard input", &document, bad)?);
+                    }
+                    charges.extend(self.given.iter().flatten().cloned());
+                }
                 path if is_file(path) => {
                     let file = std::fs::File::open(path)
                         .map_err(|error| Error::system("read services", path, error))?;
-                    records(args, BufReader::new(file), path, &mut charges, reporter)?;
+                    let found = records(args, BufReader::new(file), path, &document, bad)?;
+                    if found.is_empty() && matches!(bad, Bad::Spoils) {
+                        return Err(Error::new(Kind::Damaged, "read services", path, "there is none in it"));
+                    }
+                    charges.extend(found);
                 }
                 name => {
                     let service = frame::find(registry, &document, name, &args.scope)?;
-                    charges.push(registered(args, &service)?);
+                    charges.push(registered(args, &service, &document)?);
                 }
             }
         }
+        in_order(charges)
     }
-    in_order(charges)
 }
 
 /// Tells whether an operand means a file with records.
@@ -113,40 +170,49 @@ fn environment(choice: &Choice, document: &Document) -> Result<Environment> {
 }
 
 /// A service as the registry has it. Its environment is ours: the registry keeps none.
-fn registered(args: &Args, service: &Service) -> Result<Charge> {
+fn registered(args: &Args, service: &Service, document: &Document) -> Result<Charge> {
     let mut line = Vec::new();
     registry::write_service(service, &Verdict::Inert(String::new()), &mut line);
-    charge(args, &Record::parse(&line)?)
+    charge(args, &Record::parse(&line)?, document)
 }
 
-/// Reads service records. A bad one is said and passed over.
+/// Reads service records.
 fn records(
     args: &Args,
     input: impl BufRead,
     from: &str,
-    charges: &mut Vec<Charge>,
-    reporter: &mut Reporter,
-) -> Result<()> {
+    document: &Document,
+    bad: &mut Bad<'_>,
+) -> Result<Vec<Charge>> {
     let mut reader = Reader::new(input);
+    let mut charges = Vec::new();
     loop {
         let item = reader.next_item().map_err(|error| Error::system("read services", from, error))?;
         let done = match item {
-            None => return Ok(()),
+            None => return Ok(charges),
             Some(Ok(Item::Record(record))) if record.text("type").as_deref() == Some("summary") => continue,
-            Some(Ok(Item::Record(record))) => charge(args, &record).map(|charge| charges.push(charge)),
+            Some(Ok(Item::Record(record))) => {
+                charge(args, &record, document).map(|charge| charges.push(charge))
+            }
             Some(Ok(Item::Identity(_))) => {
                 Err(Error::new(Kind::Invalid, "read service", "", "not a service record"))
             }
             Some(Err(bad)) => Err(Error::new(Kind::Damaged, "read service", "", bad.why)),
         };
         if let Err(error) = done {
-            reporter.bad_line(reader.line_number(), error);
+            match bad {
+                Bad::Said(reporter) => reporter.bad_line(reader.line_number(), error),
+                Bad::Spoils => {
+                    let why = format!("line {}: {error}", reader.line_number());
+                    return Err(Error::new(Kind::Damaged, "read services", from, why));
+                }
+            }
         }
     }
 }
 
 /// Reads a service record: its name, its command, and what surrounds it.
-fn charge(args: &Args, record: &Record) -> Result<Charge> {
+fn charge(args: &Args, record: &Record, document: &Document) -> Result<Charge> {
     let bad = |field: &str, why: &str| Error::new(Kind::Invalid, "read field", field, why);
     let name: String = record.field("service")?.ok_or_else(|| bad("service", "missing"))?;
     check_name(&name)?;
@@ -172,12 +238,11 @@ fn charge(args: &Args, record: &Record) -> Result<Charge> {
     for text in noted.iter().chain(&args.health.health) {
         checks.add(text).map_err(|why| bad("checks", &why))?;
     }
-    let document = args.registry.open()?.read()?;
     let mut order = Order {
         name,
         command: command.iter().map(|word| OsStr::from_bytes(word.bytes()).to_owned()).collect(),
         cwd: path("cwd")?.map_or_else(|| absolute("cwd", &PathBuf::from(".")), Ok)?,
-        environment: environment(&choice, &document)?,
+        environment: environment(&choice, document)?,
         output: output(path("log")?),
         pidfile: path("pidfile")?,
         replace: true,

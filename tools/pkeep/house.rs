@@ -1,5 +1,6 @@
 //! The house: a room for each service, and who is looked after when.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,7 +16,6 @@ use procherd::text::visible;
 
 use super::Args;
 use super::say::Sayer;
-use super::signals::Signals;
 use crate::frame::Reporter;
 
 /// How soon a service is looked at again that waits for another one.
@@ -25,10 +25,10 @@ const SOON_MS: u64 = 100;
 pub(super) const AGAIN_MS: u64 = 1000;
 
 /// One service and what is known of it.
-struct Room {
-    charge: Charge,
+pub(super) struct Room {
+    pub(super) charge: Charge,
     handle: Option<Handle>,
-    due_ms: u64,
+    pub(super) due_ms: u64,
     is_known: bool,
     is_checked: bool,
     is_well: bool,
@@ -36,24 +36,10 @@ struct Room {
     is_planned: bool,
 }
 
-/// What is to be judged by the checker: the place of the room, the entry, whether its process lives, and the checks.
-type Asked = (usize, Service, Verdict, Checks);
-
-/// All services that are kept.
-pub(super) struct House<'a> {
-    keeper: &'a Keeper<'a>,
-    pub(super) interval_ms: u64,
-    rooms: Vec<Room>,
-    checker: Option<(Checker, Vec<(usize, Service)>)>,
-    beats: Vec<(Service, Memory)>,
-    events: Vec<Event>,
-    sayer: Sayer,
-}
-
-impl<'a> House<'a> {
-    /// Makes a room for each service.
-    pub(super) fn new(args: &Args, keeper: &'a Keeper<'a>, charges: Vec<Charge>, sayer: Sayer) -> Self {
-        let room = |charge| Room {
+impl Room {
+    /// Of a service that has not been looked at yet, and is due.
+    pub(super) fn new(charge: Charge) -> Self {
+        Self {
             charge,
             handle: None,
             due_ms: 0,
@@ -61,9 +47,29 @@ impl<'a> House<'a> {
             is_checked: false,
             is_well: false,
             is_planned: true,
-        };
+        }
+    }
+}
+
+/// What is to be judged by the checker: the place of the room, the entry, whether its process lives, and the checks.
+type Asked = (usize, Service, Verdict, Checks);
+
+/// All services that are kept.
+pub(super) struct House<'a> {
+    pub(super) keeper: &'a Keeper<'a>,
+    pub(super) interval_ms: u64,
+    pub(super) rooms: Vec<Room>,
+    checker: Option<(Checker, Vec<(usize, Service)>)>,
+    beats: Vec<(Service, Memory)>,
+    pub(super) events: Vec<Event>,
+    sayer: Sayer,
+}
+
+impl<'a> House<'a> {
+    /// Makes a room for each service.
+    pub(super) fn new(args: &Args, keeper: &'a Keeper<'a>, charges: Vec<Charge>, sayer: Sayer) -> Self {
         let interval_ms = u64::try_from(args.interval.as_millis()).unwrap_or(u64::MAX).max(1);
-        let rooms = charges.into_iter().map(room).collect();
+        let rooms = charges.into_iter().map(Room::new).collect();
         Self { keeper, interval_ms, rooms, checker: None, beats: Vec::new(), events: Vec::new(), sayer }
     }
 
@@ -235,16 +241,17 @@ impl<'a> House<'a> {
     }
 
     /// Waits until somebody ends, somebody asks, the checks are done, or somebody is due.
-    pub(super) fn wait(&self, signals: Option<&Signals>, until_ms: u64) -> Result<()> {
+    /// `told` are the descriptors of those who may ask.
+    pub(super) fn wait(&self, told: &[BorrowedFd<'_>], until_ms: u64) -> Result<()> {
         let rooms = self.rooms.iter().filter(|room| !room.is_checked);
         let due = rooms.map(|room| room.due_ms).min().unwrap_or(u64::MAX).min(until_ms);
         let due = due.min(self.draw());
         let blind =
             self.rooms.iter().any(|room| room.handle.as_ref().is_some_and(|one| one.pidfd().is_none()));
         let left = due.saturating_sub(boot_ms()).min(if blind { 1000 } else { u64::MAX });
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.rooms.len() + 2);
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.rooms.len() + 3);
         let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        fds.extend(signals.map(|signals| watch(signals.fd())));
+        fds.extend(told.iter().copied().map(watch));
         fds.extend(self.checker.as_ref().map(|(checker, _)| watch(checker.fd())));
         let watched = self.rooms.iter().filter(|room| !room.is_checked);
         fds.extend(watched.filter_map(|room| room.handle.as_ref()?.pidfd()).map(watch));
@@ -252,6 +259,14 @@ impl<'a> House<'a> {
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(Error::system("wait", "", errno)),
+        }
+    }
+
+    /// Gives up the checks that are under way. Those services are checked again when they are due, which they are.
+    pub(super) fn stop_checks(&mut self) {
+        self.checker = None;
+        for room in &mut self.rooms {
+            room.is_checked = false;
         }
     }
 
@@ -273,7 +288,7 @@ impl<'a> House<'a> {
 
     /// Ends all services, those that wait for others first.
     pub(super) fn stop(&mut self, reporter: &mut Reporter) {
-        self.checker = None;
+        self.stop_checks();
         for room in self.rooms.iter().rev() {
             match self.keeper.stop(&room.charge) {
                 Ok(event) => self.events.extend(event),

@@ -6,6 +6,7 @@ use procherd::id::{Identity, Pid};
 use procherd::registry::{self, Claim, Scope, Service};
 use procherd::source::Wants;
 use procherd::spawn::Starter;
+use procherd::supervise::{Event, Happening};
 
 use super::Args;
 
@@ -61,6 +62,12 @@ impl Itself {
             }
             Ok(())
         })
+    }
+
+    /// Something that has happened to it.
+    pub(super) fn event(&self, what: Happening, why: String) -> Event {
+        let (scope, name, identity) = (self.scope.clone(), self.name.clone(), Some(self.identity.clone()));
+        Event { what, scope, name, identity, why: Some(why), tries: 0, pause: None }
     }
 
     /// Takes the entry away.

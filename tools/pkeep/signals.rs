@@ -6,6 +6,15 @@ use nix::sys::signal::{SigSet, Signal as Caught};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use procherd::error::{Error, Result};
 
+/// What the supervisor is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    /// To take its services anew.
+    Reload,
+    /// To end.
+    End,
+}
+
 /// The signals that ask the supervisor something.
 pub(super) struct Signals(SignalFd);
 
@@ -19,15 +28,16 @@ impl Signals {
         SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Self).map_err(failed)
     }
 
-    /// Tells whether one has asked to end. HUP is taken and means nothing here.
-    pub(super) fn ask_to_end(&self) -> Result<bool> {
-        let mut end = false;
+    /// Takes what has come: what it asks for, where it asks for anything. To end counts for more than to reload.
+    pub(super) fn ask(&self) -> Result<Option<Asked>> {
+        let mut asked = None;
         while let Some(info) =
             self.0.read_signal().map_err(|errno| Error::system("read signals", "", errno))?
         {
-            end |= info.ssi_signo != Caught::SIGHUP as u32;
+            let next = if info.ssi_signo == Caught::SIGHUP as u32 { Asked::Reload } else { Asked::End };
+            asked = asked.max(Some(next));
         }
-        Ok(end)
+        Ok(asked)
     }
 
     /// Readable when one has come.

@@ -18,7 +18,7 @@ pub enum Scope {
 }
 
 /// What a person said about the scope, on a command line or in the environment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// `--global`.
     pub global: bool,

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use crate::error::{Error, Kind, Result};
 
 /// Variables by name: each once, in the order in which they were first set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(IndexMap<OsString, OsString>);
 
 /// What marks the members of one spawn. Those of an outer spawn do not pass to an inner one, and nobody sets them by hand.

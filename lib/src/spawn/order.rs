@@ -37,6 +37,14 @@ pub struct Order {
 }
 
 impl Order {
+    /// Tells whether what runs by the one order is what would run by the other. What is noted beside it does not count.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        let Self { name, choice, command, cwd, environment, output, pidfile, .. } = self;
+        (name, choice, command, cwd) == (&other.name, &other.choice, &other.command, &other.cwd)
+            && (environment, output, pidfile) == (&other.environment, &other.output, &other.pidfile)
+            && (self.cgroup, self.port_wish) == (other.cgroup, other.port_wish)
+    }
+
     /// Gives the service a port: it is told so by `PORT` in its environment, and it is noted with its entry.
     pub fn set_port(&mut self, port: u16) -> Result<()> {
         self.port_wish = None;
@@ -59,7 +67,7 @@ pub enum Enclosure {
 }
 
 /// Where the output of a service goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// To where that of the caller goes.
     Inherited,

@@ -1,6 +1,8 @@
 //! What is done to services: they are ended and started.
 
-use super::keeper::SOON_MS;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+
+use super::keeper::{SOON_MS, is_same};
 use super::{Charge, Event, Happening, Keeper, Memory, Tended};
 use crate::error::{Error, Kind, Result};
 use crate::host::boot_ms;
@@ -28,6 +30,7 @@ impl Keeper<'_> {
             if left > 0 || summary.timed_out {
                 return Err(format!("{left} of its old processes live on"));
             }
+            bury(service);
         }
         for port in &charge.checks.ports {
             let taken = sockets::listeners(*port).map_err(|error| error.to_string())?;
@@ -47,7 +50,7 @@ impl Keeper<'_> {
         restarts: u64,
     ) -> Result<Tended> {
         let boot_id = Some(self.starter.host.place().boot);
-        let memory = Memory { boot_id, ..memory };
+        let memory = Memory { boot_id, adopted: false, ..memory };
         let mut order = charge.order.clone();
         let mut note = |name: &'static str, value: serde_json::Value| {
             order.notes.retain(|(known, _)| *known != name);
@@ -100,13 +103,43 @@ impl Keeper<'_> {
         })
     }
 
+    /// Notes what makes a service healthy, where that is no longer what it was.
+    pub fn describe(&self, charge: &Charge) -> Result<()> {
+        self.starter.registry.change(|document| {
+            let scope = charge.order.choice.for_new(document)?;
+            if let Some(mut now) = document.get(&scope, &charge.order.name)? {
+                now.unset("health");
+                for (name, value) in &charge.order.notes {
+                    now.set(name, value);
+                }
+                document.insert(&now);
+            }
+            Ok(())
+        })
+    }
+
     /// Ends a service with all that it has started, and forgets it. An error names what lives on; then it stays known.
+    /// One that somebody else has started is let go, as it is.
     pub fn stop(&self, charge: &Charge) -> Result<Option<Event>> {
         let (scope, Some((service, verdict))) = self.find(charge)? else { return Ok(None) };
-        if Memory::of(&service).is_none() {
-            return Ok(None);
-        }
+        let Some(memory) = Memory::of(&service) else { return Ok(None) };
         let name = &service.name;
+        let event = |what| {
+            let identity = service.identity().ok();
+            Event {
+                what,
+                scope: scope.clone(),
+                name: name.clone(),
+                identity,
+                why: None,
+                tries: 0,
+                pause: None,
+            }
+        };
+        if memory.adopted {
+            self.let_go(&service)?;
+            return Ok(Some(event(Happening::Left)));
+        }
         if !matches!(verdict, Verdict::Inert(_)) {
             let summary = self.starter.end(&service, &self.options, &mut Nobody)?;
             let left = summary.survived + summary.not_permitted;
@@ -114,6 +147,7 @@ impl Keeper<'_> {
                 let why = format!("{left} of its processes live on");
                 return Err(Error::new(Kind::System, "stop service", name, why));
             }
+            bury(&service);
         }
         if let Ok(identity) = service.identity() {
             self.starter.withdraw(&charge.order, &identity)?;
@@ -126,9 +160,27 @@ impl Keeper<'_> {
             }
             Ok(())
         })?;
-        let identity = service.identity().ok();
-        let what = Happening::Stopped;
-        Ok(Some(Event { what, scope, name: name.clone(), identity, why: None, tries: 0, pause: None }))
+        Ok(Some(event(Happening::Stopped)))
+    }
+
+    /// Forgets that a service is kept.
+    fn let_go(&self, service: &Service) -> Result<()> {
+        self.starter.registry.change(|document| {
+            if let Some(mut now) = document.get(&service.scope, &service.name)?
+                && is_same(&now, service)
+            {
+                now.unset(Memory::FIELD);
+                document.insert(&now);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Reaps the process of a service that has ended, where it was our child. To others this does nothing.
+fn bury(service: &Service) {
+    if let Ok(identity) = service.identity() {
+        let _ = waitpid(nix::unistd::Pid::from_raw(identity.pid.raw()), Some(WaitPidFlag::WNOHANG));
     }
 }
 

@@ -20,8 +20,14 @@ pub enum Happening {
     Refused,
     /// It is not tried any more.
     Failed,
-    /// It was ended, because its supervisor ends.
+    /// It was ended, because its supervisor ends, or is to keep it no more, or in another way.
     Stopped,
+    /// It is kept no more, and lives on: somebody else has started it.
+    Left,
+    /// The supervisor itself has taken its services anew.
+    Reloaded,
+    /// It was to do so, and could not read them: it keeps what it kept.
+    ReloadRefused,
 }
 
 impl Happening {
@@ -35,6 +41,9 @@ impl Happening {
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
+            Self::Left => "left",
+            Self::Reloaded => "reloaded",
+            Self::ReloadRefused => "reload-refused",
         }
     }
 }

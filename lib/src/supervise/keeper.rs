@@ -78,7 +78,8 @@ impl Keeper<'_> {
         // An entry without a process is one that could not be started.
         let health = if identity.is_none() && before.is_some() { Health::Dead } else { judgement.health };
         let now = boot_ms();
-        let memory = before.unwrap_or_default();
+        // What a supervisor starts has a memory from the start on.
+        let memory = before.unwrap_or(Memory { adopted: true, ..Memory::default() });
         let ticks = identity.as_ref().and_then(|id| id.start_ticks).unwrap_or(0);
         let started = ticks.saturating_mul(1000) / self.starter.host.ticks_per_second().max(1);
         let age = Duration::from_millis(now.saturating_sub(started));
@@ -176,7 +177,7 @@ impl Keeper<'_> {
 }
 
 /// Tells whether two readings of an entry are about the same process, or both about none.
-fn is_same(one: &Service, other: &Service) -> bool {
+pub(super) fn is_same(one: &Service, other: &Service) -> bool {
     match (one.identity(), other.identity()) {
         (Ok(one), Ok(other)) => one.same_as(&other),
         (Err(_), Err(_)) => true,

@@ -72,7 +72,8 @@ fn what_was_just_started_has_time_to_get_ready() {
 
 #[test]
 fn a_reboot_forgets_times_and_keeps_counts() {
-    let memory = Memory { tries: 2, next_ms: Some(99_999_999), boot_id: Some(boot('a')), well_ms: None };
+    let memory =
+        Memory { tries: 2, next_ms: Some(99_999_999), boot_id: Some(boot('a')), ..Memory::default() };
     let (next, after) =
         step(&Policy::default(), memory, &Status::Unhealthy, (Health::Dead, Duration::ZERO), boot('b'), 5);
     assert_eq!((next, after.tries, after.boot_id), (Step::Attempt, 3, Some(boot('b'))));
