@@ -99,6 +99,7 @@ install:
 		mode=$${item%%:*}; file=$${item#*:}; to="$(DESTDIR)$${file#*:}"; file=$${file%%:*}; \
 		install -D -m "$$mode" "$$file" "$$to"; echo "$$to"; \
 	done
+	@sed -i 's,/usr/local/share,$(DATADIR),' $(foreach file,crontab procherd-watchdog.service,"$(DESTDIR)$(DATADIR)/procherd/hooks/$(file)")
 
 uninstall:
 	@set -e; for item in $(INSTALLED); do rm -f "$(DESTDIR)$${item##*:}"; done

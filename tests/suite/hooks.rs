@@ -3,7 +3,7 @@
 use crate::support::arena::inside;
 use crate::support::tool::Tool;
 use crate::support::wait::dead_within;
-use crate::support::{SOON, Scene, project};
+use crate::support::{SOON, Scene, project, skip};
 
 /// A shipped hook, run by the shell with the tools on its PATH.
 fn hook(scene: &Scene, name: &str, words: &str) -> Tool {
@@ -97,15 +97,39 @@ fn a_scan_prints_only_what_it_found_and_cleans_only_when_it_is_told() {
     });
 }
 
+/// The shipped file that a word of a hook names, as it stands in the project.
+fn shipped(word: &str) -> Option<std::path::PathBuf> {
+    Some(project().join("tools").join(word.strip_prefix("/usr/local/share/procherd/")?))
+}
+
+#[test]
+// proves: M10
+fn the_units_of_systemd_are_sound_and_name_what_is_shipped() {
+    let scene = Scene::new();
+    for name in ["procherd-watchdog.service", "procherd-watchdog.timer"] {
+        let text = std::fs::read_to_string(project().join("tools/hooks").join(name)).expect("a unit");
+        if let Some(command) = text.lines().find_map(|line| line.strip_prefix("ExecStart=")) {
+            assert!(shipped(command).is_some_and(|path| path.is_file()), "{command}");
+        }
+        let ours = project().join("tools").display().to_string();
+        std::fs::write(scene.home().join(name), text.replace("/usr/local/share/procherd", &ours))
+            .expect("written");
+    }
+    if scene.sh("systemd-analyze --version").run().code != Some(0) {
+        return skip("there is no systemd-analyze");
+    }
+    let units = "systemd-analyze verify --man=no procherd-watchdog.service procherd-watchdog.timer";
+    scene.sh(units).cwd(scene.home()).run().ended(0).quiet();
+}
+
 #[test]
 fn the_lines_of_the_crontab_name_what_is_shipped() {
     let text = std::fs::read_to_string(project().join("tools/hooks/crontab")).expect("the lines");
-    let jobs: Vec<&str> = text.lines().filter(|line| line.contains("/procherd/hooks/")).collect();
-    assert_eq!(jobs.len(), 3);
+    let jobs: Vec<&str> = text.lines().filter(|line| line.contains("/share/procherd/")).collect();
+    assert_eq!(jobs.len(), 4);
     for line in jobs {
-        let path = line.split_whitespace().find(|word| word.contains("/hooks/")).expect("a path");
-        let name = path.rsplit('/').next().expect("a name");
-        assert!(project().join("tools/hooks").join(name).is_file(), "{line}");
+        let path = line.split_whitespace().find_map(shipped).expect("a path");
+        assert!(path.is_file(), "{line}");
         assert_eq!(
             line.trim_start_matches('#').split_whitespace().count().min(6),
             6,

@@ -67,10 +67,21 @@ fn assert_complete(root: &Path, page: &str) {
         &format!("usr/share/man/man5/procherd-record.5{page}"),
         &format!("usr/share/man/man7/procherd.7{page}"),
         "usr/share/procherd/recipes/stop-dev",
+        "usr/share/procherd/recipes/watchdog",
+        "usr/share/procherd/hooks/procherd-watchdog.timer",
         "usr/share/procherd/procherd-record.schema.json",
         "usr/share/procherd/patterns/node-dev",
     ] {
         assert!(root.join(file).is_file(), "{file}");
+    }
+    for file in ["crontab", "procherd-watchdog.service"] {
+        let text = std::fs::read_to_string(root.join("usr/share/procherd/hooks").join(file)).expect("a hook");
+        let named = text.split_whitespace().filter_map(|word| word.split_once('/').map(|(_, path)| path));
+        let named: Vec<&str> = named.filter(|path| path.contains("share/procherd/")).collect();
+        assert!(!named.is_empty(), "{file}");
+        for path in named {
+            assert!(root.join(path).is_file(), "{file} names /{path}");
+        }
     }
 }
 

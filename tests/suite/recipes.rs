@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::support::tool::Tool;
 use crate::support::{Id, Output, Scene, arena, project, skip, sources};
 
+mod watchdog;
+
 /// A recipe, run in the folder `project` of a scene, with the recipes and the tools in the path.
 fn recipe(scene: &Scene, line: &str) -> Tool {
     std::fs::create_dir_all(scene.home().join("project")).expect("a folder");

@@ -29,20 +29,29 @@ pub(super) fn enter(args: &Args, starter: &Starter<'_>) -> Result<std::result::R
     registry::observe(host, source, &mut seen, &identity, false)?;
     starter.registry.change(|document| {
         let scope = args.scope.choice().for_new(document)?;
-        if let Claim::Held(holder, verdict) = registry::claim(document, host, source, &scope, &args.own_name)?
-        {
-            let pid = holder.identity().map_or_else(|_| "?".to_owned(), |id| id.to_string());
-            let why = format!(
-                "process {pid} keeps services under this name ({}); --as chooses another",
-                verdict.word()
-            );
-            return Ok(Err(Error::new(Kind::Gone, "keep services", &args.own_name, why)));
-        }
-        let mut service = Service::from_fields(scope.clone(), &args.own_name, seen.record().clone());
-        service.set("type", scope.kind());
-        service.set("script", &service.command_line());
-        service.unset("cookie");
+        let mut service = match registry::claim(document, host, source, &scope, &args.own_name)? {
+            // pspawn has registered it before it was this program.
+            Claim::Held(holder, _) if holder.identity().is_ok_and(|id| id.same_as(&identity)) => *holder,
+            Claim::Held(holder, verdict) => {
+                let pid = holder.identity().map_or_else(|_| "?".to_owned(), |id| id.to_string());
+                let why = format!(
+                    "process {pid} keeps services under this name ({}); --as chooses another",
+                    verdict.word()
+                );
+                return Ok(Err(Error::new(Kind::Gone, "keep services", &args.own_name, why)));
+            }
+            Claim::Free(_) => {
+                let fields = seen.record().clone();
+                let mut service = Service::from_fields(scope.clone(), &args.own_name, fields);
+                service.set("type", scope.kind());
+                service.set("script", &service.command_line());
+                service.unset("cookie");
+                service
+            }
+        };
         service.set_beat(host.place().boot, boot_ms(), unix_ms());
+        // As the registries of other coordinators have it: how often a sign of life is to be expected.
+        service.set("healthCheckInterval", &u64::try_from(args.interval.as_millis()).unwrap_or(u64::MAX));
         // It is no service of its own making: nobody is to start it anew from here.
         service.unset("command");
         document.insert(&service);
