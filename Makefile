@@ -75,10 +75,10 @@ fuzz:
 	RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE=/dev/null CARGO_TARGET_DIR=$(TARGET)/guided \
 		$(CARGO) run --locked --profile fuzz --package procherd-fuzz --features guided -- $(FUZZ)
 
-# Tries what depends on luck 50 times, and thousands in full size: make soak SOAK=100 WHAT=pkill_tree::storms
+# Tries what depends on luck 50 times, thousands in full size, and a storm of a minute: make soak WHAT=pkeep::storm
 soak:
 	PROCHERD_SOAK=$(or $(SOAK),50) $(CARGO) test --locked --test suite -- --test-threads=1 \
-		$(or $(WHAT),pkill_tree::storms pkill_tree::many pkill_tree::reuse)
+		$(or $(WHAT),pkill_tree::storms pkill_tree::many pkill_tree::reuse pkeep::storm)
 
 # Shows all pages as people will read them.
 man:

@@ -1,8 +1,9 @@
 //! What processes hold: locks, ports, limits.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -15,7 +16,8 @@ use crate::life::Life;
 use crate::sys::{self, Side, fork};
 
 /// Holds an exclusive lock on a file: of flock(2), or of the `--kind` posix, ofd or lease. With `--heirs N` it has
-/// children that inherit the file; with `--kind open` there is no lock.
+/// children that inherit the file; with `--kind open` there is no lock. `--kind sole` does not wait for the lock: it writes
+/// a line to the file, `sole`, or `twice` where somebody holds it, and ends then.
 pub(crate) fn lock(cast: &Cast) -> Played {
     let path = cast.operands.first().ok_or("no file is given")?;
     let file = File::options().create(true).append(true).open(path)?;
@@ -29,9 +31,16 @@ pub(crate) fn lock(cast: &Cast) -> Played {
     match cast.kind.as_deref() {
         None => file.lock()?,
         Some("open") => {}
+        Some("sole") => {
+            let sole = file.try_lock().is_ok();
+            (&file).write_all(if sole { b"sole\n" } else { b"twice\n" })?;
+            if !sole {
+                return Ok(ExitCode::from(9));
+            }
+        }
         Some("posix") => drop(fcntl(&file, FcntlArg::F_SETLK(&whole))?),
         Some("ofd") => drop(fcntl(&file, FcntlArg::F_OFD_SETLK(&whole))?),
-        Some(other) => return Err(format!("--kind: '{other}' is not open, posix or ofd").into()),
+        Some(other) => return Err(format!("--kind: '{other}' is not open, sole, posix or ofd").into()),
     }
     let life = Life::begin(cast, cast.role("lock"), cast.heirs, "")?;
     for _ in 0..cast.heirs {

@@ -12,6 +12,7 @@ use crate::support::{Output, SOON, Scene, actor_program, wait_until};
 
 mod reload;
 mod rounds;
+mod storm;
 
 /// Short pauses, so that nobody has to wait for long.
 const QUICK: [&str; 6] = ["--pause", "20ms", "--longest-pause", "100ms", "--interval", "100ms"];

@@ -179,14 +179,10 @@ impl<'a> House<'a> {
     fn tend(&mut self, at: usize, service: &Service, judgement: &Judgement) -> Result<()> {
         let mut tended = self.keeper.tend(&self.rooms[at].charge, service, judgement)?;
         if tended.is_well && !self.rooms[at].is_known && tended.events.is_empty() {
+            let identity = tended.identity.clone();
             tended.events.push(Event {
-                what: Happening::Adopted,
-                scope: service.scope.clone(),
-                name: service.name.clone(),
-                identity: tended.identity.clone(),
-                why: None,
                 tries: Memory::of(service).map_or(0, |memory| memory.tries),
-                pause: None,
+                ..Event::now(Happening::Adopted, &service.scope, &service.name, identity)
             });
         }
         self.settle(at, tended);

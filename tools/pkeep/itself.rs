@@ -75,8 +75,7 @@ impl Itself {
 
     /// Something that has happened to it.
     pub(super) fn event(&self, what: Happening, why: String) -> Event {
-        let (scope, name, identity) = (self.scope.clone(), self.name.clone(), Some(self.identity.clone()));
-        Event { what, scope, name, identity, why: Some(why), tries: 0, pause: None }
+        Event { why: Some(why), ..Event::now(what, &self.scope, &self.name, Some(self.identity.clone())) }
     }
 
     /// Takes the entry away.

@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use procherd::error::{Error, Result};
-use procherd::host::unix_ms;
 use procherd::record::Line;
 use procherd::registry::Scope;
 use procherd::supervise::{Event, Happening};
@@ -91,7 +90,7 @@ fn write(event: &Event, out: &mut Vec<u8>) {
             .known("pid_ns", id.pid_ns.as_ref())
             .known("host", id.host.as_deref());
     }
-    line.field("event", event.what.word()).field("at", &rfc3339(unix_ms()).to_string());
+    line.field("event", event.what.word()).field("at", &rfc3339(event.at_ms).to_string());
     line.field("service", &event.name).field("scope", event.scope.word());
     match &event.scope {
         Scope::Global => {}

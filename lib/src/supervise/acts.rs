@@ -16,7 +16,7 @@ impl Keeper<'_> {
     pub(super) fn attempt(&self, charge: &Charge, service: &Service, memory: Memory) -> Result<Tended> {
         let restarts = service.restarts() + 1;
         if let Err(why) = self.clear(charge, service) {
-            let event = refused(service.scope.clone(), &charge.order.name, memory, why);
+            let event = refused(&service.scope, &charge.order.name, memory, why);
             return Ok(Tended { events: vec![event], ..Tended::default() });
         }
         self.start(charge, &service.scope, memory, restarts)
@@ -61,13 +61,9 @@ impl Keeper<'_> {
         match self.starter.start(&order) {
             Ok(Started { service, identity, unkept, .. }) => Ok(Tended {
                 events: vec![Event {
-                    what: Happening::Started,
-                    scope: service.scope.clone(),
-                    name: service.name.clone(),
-                    identity: Some(identity.clone()),
                     why: unkept.map(|error| error.to_string()),
                     tries: memory.tries,
-                    pause: None,
+                    ..Event::now(Happening::Started, &service.scope, &service.name, Some(identity.clone()))
                 }],
                 identity: Some(identity),
                 due_ms: Some(boot_ms() + SOON_MS),
@@ -80,7 +76,7 @@ impl Keeper<'_> {
             Err(refusal) => {
                 let why = words(refusal);
                 self.remember(charge, scope, memory)?;
-                let event = refused(scope.clone(), &charge.order.name, memory, why);
+                let event = refused(scope, &charge.order.name, memory, why);
                 Ok(Tended { events: vec![event], due_ms: Some(boot_ms()), ..Tended::default() })
             }
         }
@@ -124,18 +120,7 @@ impl Keeper<'_> {
         let (scope, Some((service, verdict))) = self.find(charge)? else { return Ok(None) };
         let Some(memory) = Memory::of(&service) else { return Ok(None) };
         let name = &service.name;
-        let event = |what| {
-            let identity = service.identity().ok();
-            Event {
-                what,
-                scope: scope.clone(),
-                name: name.clone(),
-                identity,
-                why: None,
-                tries: 0,
-                pause: None,
-            }
-        };
+        let event = |what| Event::now(what, &scope, name, service.identity().ok());
         if memory.adopted {
             self.let_go(&service)?;
             return Ok(Some(event(Happening::Left)));
@@ -185,17 +170,9 @@ fn bury(service: &Service) {
 }
 
 /// The event of a service that could not be started.
-fn refused(scope: Scope, name: &str, memory: Memory, why: String) -> Event {
-    let what = Happening::Refused;
-    Event {
-        what,
-        scope,
-        name: name.to_owned(),
-        identity: None,
-        why: Some(why),
-        tries: memory.tries,
-        pause: None,
-    }
+fn refused(scope: &Scope, name: &str, memory: Memory, why: String) -> Event {
+    let event = Event::now(Happening::Refused, scope, name, None);
+    Event { why: Some(why), tries: memory.tries, ..event }
 }
 
 /// Why nothing was started.

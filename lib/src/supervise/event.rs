@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::host::unix_ms;
 use crate::id::Identity;
 use crate::registry::Scope;
 
@@ -53,6 +54,8 @@ impl Happening {
 pub struct Event {
     /// What has happened.
     pub what: Happening,
+    /// When it was noticed: wall-clock milliseconds since the epoch.
+    pub at_ms: u64,
     /// Whose the service is.
     pub scope: Scope,
     /// Its name.
@@ -65,4 +68,12 @@ pub struct Event {
     pub tries: u32,
     /// The pause before the next try.
     pub pause: Option<Duration>,
+}
+
+impl Event {
+    /// Something that happens now. The reason, the tries and the pause are left to be filled in.
+    pub fn now(what: Happening, scope: &Scope, name: &str, identity: Option<Identity>) -> Self {
+        let (scope, name) = (scope.clone(), name.to_owned());
+        Self { what, at_ms: unix_ms(), scope, name, identity, why: None, tries: 0, pause: None }
+    }
 }

@@ -84,14 +84,14 @@ impl Keeper<'_> {
         let started = ticks.saturating_mul(1000) / self.starter.host.ticks_per_second().max(1);
         let age = Duration::from_millis(now.saturating_sub(started));
         let (next, memory) = step(&self.policy, memory, &service.status(), (health, age), place.boot, now);
+        // Noticed when it was decided, not when that has been written down.
+        let seen = Event::now(Happening::Unhealthy, &service.scope, &service.name, identity.clone());
         let event = |what, why: Option<String>, pause| Event {
             what,
-            scope: service.scope.clone(),
-            name: service.name.clone(),
-            identity: identity.clone(),
             why,
             tries: memory.tries,
             pause,
+            ..seen.clone()
         };
         let mut tended = Tended {
             identity: identity.clone().filter(|_| !matches!(health, Health::Dead | Health::Foreign)),

@@ -34,6 +34,11 @@ pub(crate) fn waited(deadline: Duration, mut holds: impl FnMut() -> bool) -> boo
     }
 }
 
+/// Lets time pass where nothing is waited for: what comes next is to come at any moment.
+pub(crate) fn pass(time: Duration) {
+    let _ = poll(&mut [], PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
+}
+
 /// Waits until all these processes have died; fails the test with those that live on.
 #[track_caller]
 pub(crate) fn wait_dead(deadline: Duration, ids: &[Id]) {
