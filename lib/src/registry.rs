@@ -150,18 +150,28 @@ impl Registry {
     /// All processes see it, and whatever they do to each other cannot undo it. A power failure can: then the registry
     /// is the one before, whole.
     pub fn put<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<Put<T>> {
+        let mut given = None;
+        let mut keep = |document: &mut Document| change(document).map(|result| given = Some(result));
+        let pending = self.transact(&mut keep)?;
+        given.map(|result| Put { result, pending }).ok_or_else(|| {
+            Error::new(Kind::System, "change registry", self.path.display(), "nothing was done")
+        })
+    }
+
+    /// The same for all types of results: it is large, and stands in a program once.
+    fn transact(&self, change: &mut dyn FnMut(&mut Document) -> Result<()>) -> Result<Pending> {
         let folder = Folder::open_or_make(&self.path)?;
         loop {
             let (lock, draft) = self.begin(&folder)?;
             let mut document = read_in(&folder)?;
-            let result = change(&mut document)?;
+            change(&mut document)?;
             if !document.is_changed() {
-                return Ok(Put { result, pending: Pending(None) });
+                return Ok(Pending(None));
             }
             if draft.publish(&document.write(unix_ms()))? == Placed::Yes {
                 // Others may go on from here. Where many do, the disk keeps what all of them have put in place at once.
                 drop(lock);
-                return Ok(Put { result, pending: Pending(Some(folder)) });
+                return Ok(Pending(Some(folder)));
             }
         }
     }

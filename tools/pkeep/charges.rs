@@ -1,6 +1,5 @@
 //! Which services are to be kept: from a command line, from records, from the registry.
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -94,15 +93,15 @@ impl<'a> Roster<'a> {
             match operand.as_str() {
                 "-" => {
                     if self.given.is_none() {
-                        let input = std::io::stdin().lock();
-                        self.given = Some(records(args, input, "standard input", &document, bad)?);
+                        let mut input = std::io::stdin().lock();
+                        self.given = Some(records(args, &mut input, "standard input", &document, bad)?);
                     }
                     charges.extend(self.given.iter().flatten().cloned());
                 }
                 path if is_file(path) => {
                     let file = std::fs::File::open(path)
                         .map_err(|error| Error::system("read services", path, error))?;
-                    let found = records(args, BufReader::new(file), path, &document, bad)?;
+                    let found = records(args, &mut BufReader::new(file), path, &document, bad)?;
                     if found.is_empty() && matches!(bad, Bad::Spoils) {
                         return Err(Error::new(Kind::Damaged, "read services", path, "there is none in it"));
                     }
@@ -179,7 +178,7 @@ fn registered(args: &Args, service: &Service, document: &Document) -> Result<Cha
 /// Reads service records.
 fn records(
     args: &Args,
-    input: impl BufRead,
+    input: &mut dyn BufRead,
     from: &str,
     document: &Document,
     bad: &mut Bad<'_>,
@@ -251,9 +250,11 @@ fn charge(args: &Args, record: &Record, document: &Document) -> Result<Charge> {
         notes: notes(&noted),
         choice,
     };
-    let variables: HashMap<String, String> = record.field("env")?.unwrap_or_default();
-    for (name, value) in &variables {
-        order.environment.set(OsStr::new(name), OsStr::new(value))?;
+    let variables: Record = record.field("env")?.unwrap_or_default();
+    for (name, _) in variables.fields() {
+        let value: Option<String> = variables.field(name)?;
+        let value = value.ok_or_else(|| bad(name, "a variable has a text"))?;
+        order.environment.set(OsStr::new(name), OsStr::new(&value))?;
     }
     if let Some(port) = record.field::<u16>("port")?.filter(|port| *port > 0) {
         checks.add_port(port);
@@ -265,17 +266,16 @@ fn charge(args: &Args, record: &Record, document: &Document) -> Result<Charge> {
 
 /// Puts those first that others wait for. A name that nobody has, one that is there twice, and a circle are errors.
 fn in_order(mut charges: Vec<Charge>) -> Result<Vec<Charge>> {
-    let mut names = HashSet::new();
-    for charge in &charges {
-        if !names.insert(charge.order.name.clone()) {
+    let is_in = |name: &str, charges: &[Charge]| charges.iter().any(|one| one.order.name == name);
+    for (at, charge) in charges.iter().enumerate() {
+        if is_in(&charge.order.name, &charges[..at]) {
             return Err(Error::new(Kind::Invalid, "read services", &charge.order.name, "given twice"));
         }
     }
     let mut ordered: Vec<Charge> = Vec::with_capacity(charges.len());
     while !charges.is_empty() {
-        let is_there = |name: &String| ordered.iter().any(|done| done.order.name == *name);
-        // Who is not among them is waited for in the registry.
-        let ready = |charge: &Charge| charge.after.iter().all(|name| is_there(name) || !names.contains(name));
+        // Who is not among them is waited for by nobody.
+        let ready = |charge: &Charge| charge.after.iter().all(|name| !is_in(name, &charges));
         let Some(at) = charges.iter().position(ready) else {
             let circle: Vec<&str> = charges.iter().map(|charge| charge.order.name.as_str()).collect();
             let why = "they wait for each other";
