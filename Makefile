@@ -60,7 +60,7 @@ sizes: all
 acceptance:
 	$(CARGO) test --quiet --locked --test suite acceptance:: -- --nocapture
 
-# One part alone: make bench BENCH=registry (look, end, ports, finders, watch, start, spawn, registry).
+# One part alone: make bench BENCH=registry (look, end, ports, finders, watch, start, spawn, registry, keep).
 bench: all
 	$(CARGO) build --release --locked --package procherd-bench
 	$(TARGET)/release/bench $(BENCH)

@@ -11,6 +11,7 @@ mod cost;
 mod crowd;
 mod ending;
 mod finders;
+mod keep;
 mod look;
 mod ports;
 mod registry;
@@ -71,6 +72,9 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if options.wants("registry") {
         registry::all(&tools, &mut report)?;
+    }
+    if options.wants("keep") {
+        keep::all(&tools, &mut report)?;
     }
     report.sum();
     Ok(())

@@ -72,6 +72,21 @@ pub(crate) fn table(rounds: &Rounds, base: &str) {
     }
 }
 
+/// Prints a table of times alone, likewise.
+pub(crate) fn times(rounds: &Rounds, base: &str) {
+    say(&format!(
+        "  {:<34} {:>10} {:>7}",
+        format!("medians of {}; ratios: {base} = 1", rounds.count()),
+        "wall ms",
+        "wall"
+    ));
+    for name in rounds.names() {
+        let figure = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let (time, ratio) = (figure(rounds.median(name, wall)), figure(rounds.ratio(name, base, wall)));
+        say(&format!("  {name:<34} {time:>10.2} {ratio:>7.2}"));
+    }
+}
+
 /// Says aloud that something is not measured, and why.
 pub(crate) fn skipped(what: &str, why: &str) {
     say(&format!("  SKIPPED {what}: {why}"));

@@ -15,7 +15,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const PARTS: [&str; 8] = ["look", "end", "ports", "finders", "watch", "start", "spawn", "registry"];
+    const PARTS: [&str; 9] =
+        ["look", "end", "ports", "finders", "watch", "start", "spawn", "registry", "keep"];
 
     /// Reads `[--tools DIR] [PART...]`.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
