@@ -17,6 +17,7 @@ use clap::{CommandFactory as _, Parser};
 use procherd::error::{Error, Kind, Result};
 use procherd::health::{self, Health, Judgement, Setting};
 use procherd::host::Host;
+use procherd::record::Record;
 use procherd::registry::{self, Registry, Verdict};
 use procherd::snapshot;
 use procherd::source::{Source, Wants};
@@ -24,7 +25,7 @@ use procherd::table::Shape;
 
 use self::patient::{Patient, Patients};
 use crate::frame::{
-    self, Exit, Outcome, Output, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool, Totals,
+    self, Exit, Log, LogArgs, Outcome, Output, OutputArgs, RegistryArgs, Reporter, ScopeArgs, Tool, Totals,
 };
 
 /// The tool as the suite knows it.
@@ -55,6 +56,9 @@ struct Args {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// What is done with the verdicts.
@@ -130,6 +134,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         registry: args.registry.open()?.lock_timeout(args.course.lock_timeout),
     };
     let typed = args.checks.read()?;
+    let mut log = args.log.open(reporter)?;
     let patients = Patients::of(&args.operands, args.course.strict, reporter)?;
     let end = Instant::now() + args.course.timeout;
     let mut pause = Duration::from_millis(25);
@@ -150,12 +155,13 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         pause = (pause * 2).min(Duration::from_millis(250));
     };
     if args.course.fix {
-        care::fix(&ward, &judged, reporter)?;
+        care::fix(&ward, &judged, log.as_mut(), reporter)?;
     }
     if args.course.beat {
-        care::note(&ward, &judged)?;
+        care::note(&ward, &judged, log.as_mut())?;
     }
     write(&args, &ward, &judged)?;
+    log.map_or(Ok(()), Log::end)?;
     if !in_time {
         say_late(&judged, args.course.timeout, reporter);
         return Ok(Exit::TimedOut);
@@ -167,6 +173,19 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
 }
 
 impl Judged {
+    /// The record of the service with the verdict.
+    fn record(&self) -> Result<Record> {
+        let Self { patient, verdict, judgement } = self;
+        let mut record = patient.record(verdict)?;
+        record.set("health", judgement.health.word());
+        match &judgement.why {
+            Some(why) => record.set("why", why),
+            None => drop(record.remove("why")),
+        }
+        record.set("measured", &judgement.measured);
+        Ok(record)
+    }
+
     fn exit(&self) -> Exit {
         match self.judgement.health {
             Health::Healthy => Exit::Done,
@@ -221,17 +240,11 @@ fn write(args: &Args, ward: &Ward, judged: &[Judged]) -> Result<()> {
         output.record(|out| totals.write(out))?;
         return output.end();
     }
-    for Judged { patient, verdict, judgement } in judged {
-        if args.course.unhealthy && judgement.health == Health::Healthy {
+    for one in judged {
+        if args.course.unhealthy && one.judgement.health == Health::Healthy {
             continue;
         }
-        let mut record = patient.record(verdict)?;
-        record.set("health", judgement.health.word());
-        match &judgement.why {
-            Some(why) => record.set("why", why),
-            None => drop(record.remove("why")),
-        }
-        record.set("measured", &judgement.measured);
+        let record = one.record()?;
         output.record(|out| record.write_line(out))?;
         if output.reader_left() {
             break;

@@ -183,7 +183,14 @@ fn what_was_found_is_noted_on_request() {
     edit(&scene, "ill", age);
     phealth(&scene, &[]).ended(1);
     assert_eq!(entry(&scene, "well")["lastHealthCheck"], 5, "nothing is noted unless it is asked for");
-    phealth(&scene, &["--beat"]).ended(1);
+    let log = scene.home().join("log");
+    phealth(&scene, &["--beat", "--log", &log.display().to_string()]).ended(1);
+    let logged = fs::read_to_string(&log).expect("a log");
+    let line: Value = serde_json::from_str(logged.trim_end()).expect("one line: what is another state");
+    assert_eq!(
+        (&line["service"], &line["health"], &line["action"], &line["tool"]),
+        (&json!("well"), &json!("healthy"), &json!("note"), &json!("phealth"))
+    );
     let (well_now, ill_now) = (entry(&scene, "well"), entry(&scene, "ill"));
     assert!(well_now["lastHealthCheck"].as_u64() > Some(5) && well_now["beat"]["boot_ms"].as_u64() > Some(0));
     assert_eq!((&well_now["status"], &ill_now["status"]), (&json!("running"), &json!("unhealthy")));

@@ -130,8 +130,13 @@ fn only_stale_files_are_removed_and_never_what_is_only_old_or_cannot_be_read() {
     std::os::unix::fs::symlink(&path, &link).expect("linked");
     fix(&["--file", &link.display().to_string()]).ended(1);
     assert!(link.symlink_metadata().is_err() && path.exists(), "the link goes, not what is behind it");
-    fix(&["--quiet"]).ended(1).quiet();
+    let log = scene.home().join("log");
+    fix(&["--quiet", "--log", &log.display().to_string()]).ended(1).quiet();
     assert!(!path.exists());
+    let logged = fs::read_to_string(&log).expect("a log");
+    let line: serde_json::Value = serde_json::from_str(logged.trim_end()).expect("one line");
+    assert_eq!((&line["file"], &line["action"]), (&json!(file), &json!("remove")));
+    assert!(line["why"].as_str().is_some_and(|why| !why.is_empty()) && line["at"].is_string(), "{line}");
     fs::create_dir(&path).expect("made");
     fix(&[]).ended(1);
     assert!(path.is_dir());
