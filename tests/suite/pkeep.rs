@@ -252,3 +252,81 @@ fn who_waits_for_another_starts_after_it_and_ends_before_it() {
         said.one_message();
     }
 }
+
+#[test]
+// proves: P10 R02
+fn a_wrapper_is_kept_by_its_server_and_what_holds_the_port_is_ended_first() {
+    let scene = Scene::new();
+    let port = scene.start(["listen"]).fact("port").to_string();
+    let check = format!("port:{port}");
+    let options = ["--health", &check, "--health", "within:500ms", "--tries", "50"];
+    let keeper = pkeep(&scene, &options, "api", &["serve", &port, "--forked"]).start();
+    let well = || entry(&scene, "api")["keep"]["well_ms"].is_u64();
+    wait_until(SOON, "its server works", well);
+    let wrapper = process(&scene, "api").expect("registered");
+    wait_until(SOON, "the end of the wrapper", || !wrapper.alive());
+    let server = members(&scene, "api").first().copied().expect("a server");
+    let beat = || entry(&scene, "api")["beat"]["boot_ms"].as_u64();
+    let before = beat();
+    wait_until(SOON, "a later sign of life", || beat() > before && well());
+    assert_eq!(process(&scene, "api"), Some(wrapper), "it was not started anew");
+    assert!(server.alive());
+    // It hangs, and holds the port: only when it has been ended can the next one listen.
+    assert!(server.signal(Signal::SIGSTOP));
+    wait_until(SOON, "another one works", || process(&scene, "api") != Some(wrapper) && well());
+    assert!(!server.alive());
+    assert_eq!(members(&scene, "api").len(), 1);
+    keeper.signal(Signal::SIGTERM);
+    let done = keeper.finish().ended(0);
+    assert!(members(&scene, "api").is_empty(), "{done:?}");
+}
+
+#[test]
+fn a_stranger_on_its_port_is_neither_ended_nor_taken_for_it() {
+    let scene = Scene::new();
+    let stranger = scene.start(["serve"]);
+    let port = stranger.fact("port").to_string();
+    let check = format!("port:{port}");
+    let options = ["--health", &check, "--health", "within:500ms", "--settle", "100ms", "--tries", "1"];
+    let keeper = pkeep(&scene, &options, "api", &["idle"]).within(Duration::from_mins(2)).start();
+    wait_until(Duration::from_mins(1), "it is given up", || entry(&scene, "api")["status"] == "failed");
+    keeper.signal(Signal::SIGTERM);
+    let done = keeper.finish().ended(0);
+    assert!(stranger.root().alive() && members(&scene, "api").is_empty());
+    let why = |event: &str| {
+        let records = done.records();
+        let of = records.iter().find(|record| record["event"] == event);
+        of.and_then(|record| record["why"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    assert!(why("refused").contains(&format!("somebody else listens on port {port}")), "{done:?}");
+    assert!(!why("failed").is_empty(), "{done:?}");
+}
+
+#[test]
+// proves: R18
+fn two_clients_have_two_helpers_and_one_daemon_and_leave_no_helper() {
+    let scene = Scene::new();
+    let actor = actor_program().display().to_string();
+    let client = || {
+        let daemon = format!("pspawn daemon --ensure --quiet -- {actor} idle --outlive 120 </dev/null");
+        scene.sh(&format!("{daemon} && exec {actor} idle --role helper")).stdin_open().start()
+    };
+    let mut clients = [client(), client()];
+    let count = |words: &str| {
+        let is_one = |id: &Id| {
+            let line = fs::read_to_string(format!("/proc/{}/cmdline", id.pid)).unwrap_or_default();
+            line.trim_end_matches('\0').replace('\0', " ") == format!("{actor} {words}")
+        };
+        scene.carriers().iter().filter(|id| is_one(id)).count()
+    };
+    wait_until(SOON, "two helpers", || count("idle --role helper") == 2);
+    assert_eq!(count("idle --outlive 120"), 1, "one daemon");
+    let daemon = process(&scene, "daemon").expect("registered");
+    for (at, client) in clients.iter_mut().enumerate() {
+        client.close();
+        wait_until(SOON, "the end of its helper", || !client.runs());
+        assert_eq!(count("idle --role helper"), 1 - at);
+    }
+    assert!(daemon.alive(), "it serves whoever comes next");
+    kill(daemon);
+}

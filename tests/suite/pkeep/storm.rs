@@ -107,7 +107,7 @@ fn assert_by_schedule(name: &str, events: &[&Value], killed: usize) {
 }
 
 #[test]
-// proves: R19 R20 R21 M07
+// proves: R19 R20 R21 M07 S32
 fn fifty_that_are_killed_at_random_moments_are_never_two_and_never_lost() {
     let scene = Scene::new();
     let soaks = std::env::var_os("PROCHERD_SOAK").is_some();

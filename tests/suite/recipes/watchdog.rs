@@ -52,7 +52,7 @@ fn done(scene: &Scene) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-// proves: M10 M11 M35 R07
+// proves: M10 M11 M35
 #[test]
 fn a_keeper_that_is_dead_or_silent_is_replaced_and_its_services_go_on() {
     let scene = Scene::new();
