@@ -25,8 +25,8 @@ const LOG: (u64, u32) = (10 << 20, 5);
 pub(super) struct Roster<'a> {
     args: &'a Args,
     registry: &'a Registry,
-    /// What standard input has said: it says it once.
-    given: Option<Vec<Charge>>,
+    /// What standard input has said, and pipes that have a name: they say it once.
+    given: Vec<(&'a str, Vec<Charge>)>,
     files: Files,
 }
 
@@ -41,9 +41,9 @@ enum Bad<'a> {
 impl<'a> Roster<'a> {
     /// What the command line names.
     pub(super) fn new(args: &'a Args, registry: &'a Registry) -> Self {
-        let paths = Self::operands(args).iter().filter(|operand| is_file(operand));
+        let paths = Self::operands(args).iter().filter(|operand| is_file(operand) && !speaks_once(operand));
         let files = Files::new(paths.map(PathBuf::from).collect());
-        Self { args, registry, given: None, files }
+        Self { args, registry, given: Vec::new(), files }
     }
 
     /// The operands that name services and files.
@@ -90,22 +90,26 @@ impl<'a> Roster<'a> {
             }
         }
         for operand in Self::operands(args) {
+            if let Some((_, known)) = self.given.iter().find(|(from, _)| from == operand) {
+                charges.extend(known.iter().cloned());
+                continue;
+            }
             match operand.as_str() {
-                "-" => {
-                    if self.given.is_none() {
-                        let mut input = std::io::stdin().lock();
-                        self.given = Some(records(args, &mut input, "standard input", &document, bad)?);
-                    }
-                    charges.extend(self.given.iter().flatten().cloned());
-                }
-                path if is_file(path) => {
-                    let file = std::fs::File::open(path)
-                        .map_err(|error| Error::system("read services", path, error))?;
-                    let found = records(args, &mut BufReader::new(file), path, &document, bad)?;
+                from if from == "-" || is_file(from) => {
+                    let found = if from == "-" {
+                        records(args, &mut std::io::stdin().lock(), "standard input", &document, bad)?
+                    } else {
+                        let file = std::fs::File::open(from)
+                            .map_err(|error| Error::system("read services", from, error))?;
+                        records(args, &mut BufReader::new(file), from, &document, bad)?
+                    };
                     if found.is_empty() && matches!(bad, Bad::Spoils) {
-                        return Err(Error::new(Kind::Damaged, "read services", path, "there is none in it"));
+                        return Err(Error::new(Kind::Damaged, "read services", from, "there is none in it"));
                     }
-                    charges.extend(found);
+                    charges.extend(found.iter().cloned());
+                    if speaks_once(from) {
+                        self.given.push((from, found));
+                    }
                 }
                 name => {
                     let service = frame::find(registry, &document, name, &args.scope)?;
@@ -121,6 +125,11 @@ impl<'a> Roster<'a> {
 pub(super) fn is_file(operand: &str) -> bool {
     let ending = Path::new(operand).extension().and_then(OsStr::to_str);
     operand.contains('/') || matches!(ending, Some("ndjson" | "jsonl"))
+}
+
+/// Tells whether what is read from there is gone then: standard input, a pipe.
+fn speaks_once(operand: &str) -> bool {
+    operand == "-" || std::fs::metadata(operand).is_ok_and(|facts| !facts.is_file())
 }
 
 /// The service of the command line.

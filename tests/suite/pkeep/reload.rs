@@ -221,3 +221,21 @@ fn what_somebody_else_has_started_is_let_go_and_lives_on() {
     kill(one);
     kill(three);
 }
+
+#[test]
+fn what_a_pipe_has_said_stays_as_it_is() {
+    for operand in ["-", "/dev/stdin"] {
+        let scene = Scene::new();
+        let one = record("a", &["idle"], &json!({}));
+        let tool = scene.tool("pkeep").args(QUICK).arg(operand).records([&one]);
+        let mut keeper = tool.start();
+        wait_until(SOON, "it has read", || keeper.runs() && !entry(&scene, "a").is_null());
+        let a = runs(&scene, "a", None);
+        keeper.signal(Signal::SIGHUP);
+        reloads(&mut keeper, "reloaded", 1);
+        keeper.signal(Signal::SIGTERM);
+        let done = keeper.finish().ended(0).quiet();
+        assert_eq!(events(&done, "a"), ["started", "stopped"], "{operand}");
+        assert!(!a.alive());
+    }
+}
