@@ -83,16 +83,20 @@ fn a_keeper_that_is_dead_or_silent_is_replaced_and_its_services_go_on() {
     assert_eq!(log.last().expect("a line")["pid"], third.pid);
     assert!(fs::read_to_string(logs(&scene).join("pkeep.log")).expect("its output").contains("adopted"));
     // Several at once start one.
-    assert!(third.signal(Signal::SIGKILL));
-    wait_until(SOON, "its end", || !third.alive());
-    let many: Vec<_> = (0..4).map(|_| watchdog(&scene, "").start()).collect();
-    for one in many {
-        one.finish().ended(0);
+    let mut last = third;
+    for _ in 0..4 {
+        assert!(last.signal(Signal::SIGKILL));
+        wait_until(SOON, "its end", || !last.alive());
+        let many: Vec<_> = (0..4).map(|_| watchdog(&scene, "").start()).collect();
+        for one in many {
+            one.finish().ended(0);
+        }
+        let (next, same) = both(&scene);
+        assert!(same == api && next != last);
+        last = next;
     }
-    let (fourth, same) = both(&scene);
-    assert!(same == api);
-    fourth.signal(Signal::SIGTERM);
-    wait_until(SOON, "the end of both", || !fourth.alive() && !api.alive());
+    last.signal(Signal::SIGTERM);
+    wait_until(SOON, "the end of both", || !last.alive() && !api.alive());
     assert_eq!(process(&scene, "pkeep"), None, "it has forgotten itself");
 }
 
