@@ -207,7 +207,7 @@ fn all_of_one_runtime_ends_when_that_is_asked_for_in_so_many_words() {
         let mut running = python.start();
         running.wait_for_message("1");
         let guide = std::fs::read_to_string(project().join("docs/troubleshooting.md")).expect("the guide");
-        let line = guide.lines().find(|line| line.contains("python[0-9.]*")).expect("the line");
+        let line = guide.lines().find(|line| line.contains("--exe python")).expect("the line");
         let unasked = scene.sh("porphans | pkill-tree").run().ended(0);
         assert!(unasked.records().is_empty(), "it is no orphan: {unasked:?}");
         let said = scene.sh(line).run().ended(0);

@@ -116,7 +116,7 @@ const SOCKET: &[Spec] = &[
 const ABOUT: [&str; 4] = ["file", "service", "pid", "count"];
 
 /// Fields of no column, because a mark, the tree or a column of another name says the same.
-const SAID_ELSEWHERE: [&str; 21] = [
+const SAID_ELSEWHERE: [&str; 22] = [
     "depth",
     "root",
     "orphan",
