@@ -457,6 +457,7 @@ impl Engine<'_> {
     }
 
     fn finish(mut self) -> Summary {
+        self.bury();
         self.tell_reaped(true);
         for member in 0..self.set.members.len() {
             if self.is_living(member) {

@@ -113,6 +113,20 @@ impl Engine<'_> {
         dead
     }
 
+    /// Looks at each of those that are taken for living once more: where there are many, some have died since their turn.
+    pub(super) fn bury(&mut self) {
+        for member in 0..self.set.members.len() {
+            let known = &self.set.members[member];
+            let has_ended = || match &known.handle {
+                Some(handle) => handle.has_ended(),
+                None => self.now(&known.target.process).is_none_or(|now| now.is_zombie()),
+            };
+            if self.is_living(member) && has_ended() {
+                self.has_died(member);
+            }
+        }
+    }
+
     pub(super) fn has_died(&mut self, member: usize) {
         if self.set.members[member].ended {
             return;
