@@ -213,7 +213,8 @@ impl Selection {
     }
 }
 
-/// Tells whether a file has a name, with or without a version: `python3.11` is called `python` and `python3`, not `python31`.
+/// Tells whether a file has a name, with or without a version: `python3.11` is called `python` and `python3`, and not
+/// `python31`.
 fn is_called(file: &[u8], name: &[u8]) -> bool {
     let Some(version) = file.strip_prefix(name) else { return false };
     let goes_on =

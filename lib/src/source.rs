@@ -18,7 +18,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, fstatat};
@@ -35,6 +34,7 @@ use crate::text::Text;
 pub use cgroup::{Container, container_of};
 pub use fds::Fds;
 pub use halves::{WORTH_A_THREAD, from_both_ends, is_alone};
+use listing::Listing;
 pub use listing::while_listing;
 pub use stat::{Stat, parse as parse_stat};
 pub use waits::Waiting;
@@ -92,20 +92,13 @@ impl Source {
 
     /// Lists the numbers of all processes that can be seen, in ascending order.
     pub fn pids(&self) -> Result<Vec<Pid>> {
-        let mut listing = self.listing()?;
+        let mut listing = Listing::begin(self)?;
         let mut pids = Vec::with_capacity(512);
         while listing.next_part(&mut pids, usize::MAX)? {}
         if !pids.is_sorted() {
             pids.sort_unstable();
         }
         Ok(pids)
-    }
-
-    /// Begins to list the numbers of all processes that can be seen.
-    fn listing(&self) -> Result<Listing> {
-        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let folder = Dir::openat(&self.folder, ".", flags, Mode::empty()).map_err(cannot_list)?;
-        Ok(Listing(folder.into_iter()))
     }
 
     /// Makes a reader with buffers of its own, for one thread.
@@ -207,31 +200,6 @@ impl Source {
         openat(&self.folder, path.of(pid, ""), flags, Mode::empty())
             .map_err(|errno| Error::system("open", format!("/proc/{pid}"), errno))
     }
-}
-
-/// A list of processes that is being made.
-struct Listing(OwningIter);
-
-impl Listing {
-    /// Adds some more numbers, at least `enough` where there are so many. False: that was the end.
-    fn next_part(&mut self, pids: &mut Vec<Pid>, enough: usize) -> Result<bool> {
-        let before = pids.len();
-        for entry in self.0.by_ref() {
-            let entry = entry.map_err(cannot_list)?;
-            let name = entry.file_name().to_bytes();
-            if name.first().is_some_and(u8::is_ascii_digit) {
-                pids.extend(std::str::from_utf8(name).ok().and_then(|name| name.parse::<Pid>().ok()));
-            }
-            if pids.len() - before >= enough {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-fn cannot_list(errno: Errno) -> Error {
-    Error::system("list processes", "/proc", errno)
 }
 
 /// The facts of the live system. Each is read when it is asked for.

@@ -189,8 +189,8 @@ fn in_threads(
     Ok(())
 }
 
-/// Notes the socket that a link leads to, with the number of the link, where it is one of those that are looked for. Tells
-/// whether there can be more of them in this table.
+/// Notes the socket that a link leads to, with the number of the link, where it is one of those that are looked for.
+/// Tells whether there can be more of them in this table.
 fn note(number: &CStr, link: &[u8], inodes: &HashSet<u64>, held: &mut Held) -> bool {
     if let Some(inode) = socket_in(link).filter(|inode| inodes.contains(inode)) {
         let number = number.to_str().ok().and_then(|number| number.parse().ok());

@@ -6,12 +6,48 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
+use nix::dir::{Dir, OwningIter};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
 
 use super::Source;
 use super::halves::{WORTH_A_THREAD, is_alone};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::Pid;
+
+/// A list of processes that is being made.
+pub(super) struct Listing(OwningIter);
+
+impl Listing {
+    /// Begins to list the numbers of all processes that can be seen.
+    pub(super) fn begin(source: &Source) -> Result<Self> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let folder = Dir::openat(&source.folder, ".", flags, Mode::empty()).map_err(cannot_list)?;
+        Ok(Self(folder.into_iter()))
+    }
+
+    /// Adds some more numbers, at least `enough` where there are so many. False: that was the end.
+    pub(super) fn next_part(&mut self, pids: &mut Vec<Pid>, enough: usize) -> Result<bool> {
+        let before = pids.len();
+        for entry in self.0.by_ref() {
+            let entry = entry.map_err(cannot_list)?;
+            let name = entry.file_name().to_bytes();
+            if name.first().is_some_and(u8::is_ascii_digit) {
+                pids.extend(std::str::from_utf8(name).ok().and_then(|name| name.parse::<Pid>().ok()));
+            }
+            if pids.len() - before >= enough {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn cannot_list(errno: Errno) -> Error {
+    Error::system("list processes", "/proc", errno)
+}
 
 /// How many processes a thread takes at a time, and how many are listed before others may take them.
 const BATCH: usize = 32;
@@ -80,7 +116,7 @@ pub fn while_listing<T: Send>(
     source: &Source,
     read: impl Fn(&mut dyn Iterator<Item = Pid>) -> Result<Vec<T>> + Sync,
 ) -> Result<(Vec<Pid>, Vec<T>)> {
-    let mut listing = source.listing()?;
+    let mut listing = Listing::begin(source)?;
     let mut part = Vec::with_capacity(PART);
     if is_alone() || !listing.next_part(&mut part, WORTH_A_THREAD)? {
         while listing.next_part(&mut part, PART)? {}
