@@ -266,3 +266,40 @@ fn each_client_has_a_shim_that_ends_with_it_and_all_share_one_daemon() {
     scene.sh("pkill-tree daemon").run().ended(0);
     assert!(of("daemon").is_empty());
 }
+
+#[test]
+// proves: W19
+fn a_service_is_known_by_its_pid_file_and_port_and_leaves_neither_nor_any_process_behind() {
+    inside(|| {
+        let scene = Scene::new();
+        scene.sh("ip link set lo up && mkdir run").cwd(scene.home()).run().ended(0);
+        let free = scene.start(["listen"]);
+        let port = free.fact("port").to_string();
+        drop(free);
+        let actor = crate::support::actor_program().display().to_string();
+        let run = |script: &str| scene.sh(script).cwd(scene.home()).run();
+        // A server with heirs of its socket, all of which ignore TERM, and somebody who forgets its dead.
+        let server = format!("{actor} listen {port} --heirs 2 --on-term ignore --same-session --outlive 60");
+        run(&format!("pspawn api --pidfile run/api.pid --ready port:{port} -- {server}")).ended(0);
+        let forgetful = scene.start(["zombie"]);
+        let holders = run(&format!("pports {port}")).ended(0).quiet().ids();
+        assert_eq!(holders.len(), 3, "{holders:?}");
+        let written = std::fs::read_to_string(scene.home().join("run/api.pid")).expect("a pid file");
+        assert!(holders.iter().any(|id| written.trim() == id.pid.to_string()), "{written}");
+        let script =
+            "ptrack get api | pkill-tree --grace 200ms && pzombies --twice 50ms --parents | pkill-tree";
+        let said = run(script).ended(0);
+        let outcome = |id: Id| said.about(id)["outcome"].clone();
+        assert!(holders.iter().all(|id| outcome(*id) == "killed"), "TERM was not enough: {said:?}");
+        assert_eq!(outcome(forgetful.root()), "exited");
+        run(&format!("pgone --port {port} --timeout 10s -q")).ended(0);
+        run("preap --pidfiles 'run/*.pid' --remove -q").ended(0);
+        assert!(!scene.home().join("run/api.pid").exists());
+        // We are the parent of that one; all others are the init's.
+        wait_until(SOON, "all are reaped", || {
+            forgetful.reap();
+            run("pzombies --once --expect 0 -q").code == Some(0)
+        });
+        run("porphans --expect 0 -q").ended(0).quiet();
+    });
+}
