@@ -198,7 +198,9 @@ fn conflicts(command: Command, pspawn: &Path, registry: &Path) -> Result<Vec<f64
         drop(socket);
     }
     cost::run(
-        Command::new(pspawn.with_file_name("pkill-tree")).arg("api").env("PROCHERD_REGISTRY", registry),
+        Command::new(pspawn.with_file_name("pkill-tree"))
+            .args(["--quiet", "api"])
+            .env("PROCHERD_REGISTRY", registry),
         &[0],
     )?;
     Ok(delays)
