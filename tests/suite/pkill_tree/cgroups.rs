@@ -144,6 +144,12 @@ fn what_ignores_the_request_is_killed_with_its_cgroup_and_told_so() {
         got_away("trap \"\" TERM; setsid sh -c \"while :; do sleep 100; done\"")
     );
     let Some(service) = Enclosed::start(&scene, &script, 4) else { return };
+    // Whoever helped one of them to get away is gone: both loops sleep.
+    wait_until(SOON, "both loops sleep", || {
+        let sleeps =
+            |id: &Id| fs::read(format!("/proc/{}/comm", id.pid)).is_ok_and(|name| name == b"sleep\n");
+        service.inside().iter().filter(|id| sleeps(id)).count() == 2 && service.inside().len() == 4
+    });
     let all = service.inside();
     let said = pkill(&scene, ["--grace", "100ms", "api"]).run().ended(0);
     wait_dead(SOON, &all);
