@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use memchr::memchr;
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::error::{Error, Kind, Result};
@@ -224,9 +225,13 @@ fn is_called(file: &[u8], name: &[u8]) -> bool {
 
 /// The value of a variable in an environment block (environ(7)): the first entry counts, as for getenv(3).
 pub fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    environ
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")))
+    let mut entries = environ;
+    loop {
+        if let Some(value) = entries.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) {
+            return Some(&value[..memchr(0, value).unwrap_or(value.len())]);
+        }
+        entries = &entries[memchr(0, entries)? + 1..];
+    }
 }
 
 /// A path of `/proc` without the mark that its file was removed.
@@ -238,6 +243,17 @@ fn living_path(path: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::tree::tests::{process, view};
+
+    #[test]
+    fn the_first_entry_of_a_variable_counts_and_parts_of_names_do_not() {
+        let environ = b"PATH=/bin\0XA=0\0A=1\0\0A=2\0AB=3\0C=";
+        assert_eq!(variable(environ, "A"), Some(&b"1"[..]));
+        assert_eq!(variable(environ, "AB"), Some(&b"3"[..]));
+        assert_eq!(variable(environ, "C"), Some(&b""[..]));
+        assert_eq!(variable(environ, "PAT"), None);
+        assert_eq!(variable(b"A", "A"), None);
+        assert_eq!(variable(b"", "A"), None);
+    }
 
     struct Fixed(Fact);
 
