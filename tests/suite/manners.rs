@@ -116,6 +116,15 @@ fn misuse_is_one_line_and_exit_2() {
 }
 
 #[test]
+fn an_option_whose_value_is_empty_or_missing_is_named() {
+    for words in [&["--cwd", ""][..], &["--cwd"]] {
+        let said = tool("porphans").args(words).run().ended(2);
+        let message = said.one_message();
+        assert!(message.contains("--cwd") && message.contains("a value is needed"), "{said:?}");
+    }
+}
+
+#[test]
 fn an_argument_that_is_not_utf_8_is_misuse_and_no_panic() {
     for (name, input, ..) in TOOLS {
         for words in [vec![raw(b"\xff\xfe")], vec![raw(b"--\xff")], vec![raw(b"--format"), raw(b"\xff")]] {

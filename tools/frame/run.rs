@@ -94,6 +94,7 @@ fn misuse(error: &clap::Error, name: &str) -> Error {
                 Some(valid) => format!("'{value}' is none of {valid}"),
                 None => format!("'{value}' cannot be used"),
             },
+            (None, _) if error.kind() == ErrorKind::InvalidValue => "a value is needed".to_owned(),
             (None, _) => error.kind().as_str().unwrap_or("cannot be used").to_owned(),
         },
     };
