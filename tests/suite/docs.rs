@@ -1,9 +1,10 @@
 //! The documents and the programs agree: options, sections, references, and every command that is shown.
 //!
 //! A block of commands below a line `<!-- run -->` (README) or `.\" run` (manual pages) is also run, in a home of its
-//! own, and must succeed.
+//! own, and must succeed. The others of the manual pages are run in a world that has what they speak of: see `world`.
 
 mod words;
+mod world;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
