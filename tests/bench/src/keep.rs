@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -129,6 +131,9 @@ struct Phoenix {
 
 impl Phoenix {
     fn new(keeper: Keeper, said: File) -> Result<Self, String> {
+        if !speaks(&said) {
+            return Err("wait for: the first word of the service: there is none".into());
+        }
         let mut phoenix = Self { _keeper: keeper, said: BufReader::new(said), process: 0 };
         phoenix.process = phoenix.next()?;
         Ok(phoenix)
@@ -148,6 +153,12 @@ impl Phoenix {
         self.process = self.next()?;
         Ok(Cost { wall: begun.elapsed().saturating_sub(PAUSE), ..Cost::default() })
     }
+}
+
+/// Waits until a service has been started for the first time.
+fn speaks(said: &File) -> bool {
+    let mut fds = [PollFd::new(said.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::from(10_000_u16)).is_ok_and(|ready| ready > 0)
 }
 
 /// A pipe with a name. It is open for both sides, so that it never ends.
@@ -192,9 +203,44 @@ fn restart(program: &Path, folder: &Path, report: &mut Report) -> Result<(), Str
         let keeper = start(&mut pm2, Some(leave))?;
         contestants.push((theirs.to_owned(), Phoenix::new(keeper, said)?));
     }
+    if peer(MANAGER).is_some() {
+        let said = pipe(&place("manager"))?;
+        match Phoenix::new(start(&mut manager(folder, &script(&place("manager")))?, None)?, said) {
+            Ok(phoenix) => contestants.push((MANAGER.to_owned(), phoenix)),
+            Err(_) => report::skipped(MANAGER, "it does not start here as the manager of a user"),
+        }
+    }
     let rounds = Rounds::play(&mut contestants, KILLS, Phoenix::rises)?;
     report::times(&rounds, loops);
     report.at_most("pkeep, wall ms beyond the pause", rounds.median(ours, wall), 50.0);
-    report.at_most("pkeep, time beyond the pause against pm2", rounds.ratio(ours, theirs, wall), 1.0);
+    for peer in [theirs, MANAGER] {
+        let ratio = rounds.ratio(ours, peer, wall);
+        report.at_most(&format!("pkeep, time beyond the pause against {peer}"), ratio, 1.0);
+    }
     Ok(())
+}
+
+const MANAGER: &str = "systemd";
+
+/// A manager of a user's services, with units of its own. It wants to see that the machine was booted by its like: where
+/// that is not so, it is shown a `/run` of its own, in a mount namespace of its own.
+fn manager(folder: &Path, script: &str) -> Result<Command, String> {
+    const START: &str = "test -d /run/systemd/system ||
+        { mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system; } && exec systemd --user";
+    let (config, runtime) = (folder.join("config"), folder.join("runtime"));
+    let (units, wants) = (config.join("systemd/user"), config.join("systemd/user/default.target.wants"));
+    let failed = |error: std::io::Error| format!("write: {}: {error}", units.display());
+    std::fs::create_dir_all(&wants).map_err(failed)?;
+    std::fs::create_dir_all(&runtime).map_err(failed)?;
+    let unit = format!(
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec={}ms\nExecStart=/bin/sh -c '{}'\n",
+        PAUSE.as_millis(),
+        script.replace('$', "$$")
+    );
+    std::fs::write(units.join("phoenix.service"), unit).map_err(failed)?;
+    std::os::unix::fs::symlink("../phoenix.service", wants.join("phoenix.service")).map_err(failed)?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", START]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("HOME", folder).env("XDG_CONFIG_HOME", config).env("XDG_RUNTIME_DIR", runtime);
+    Ok(command)
 }
