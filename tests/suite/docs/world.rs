@@ -78,7 +78,7 @@ fn script_of(block: &Block) -> String {
 fn run(block: &Block) -> Option<String> {
     let scene = Scene::new();
     furnish(scene.home());
-    let _4711 = start_as(4711, || scene.actor(["idle"]));
+    let _numbered = start_as(4711, || scene.actor(["idle"]));
     let script = script_of(block);
     fs::write(scene.home().join("example"), &script).expect("a file");
     // Those that start it themselves find the port free.
