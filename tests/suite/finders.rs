@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::arena::inside;
-use crate::support::{Id, Output, Scene, skip};
+use crate::support::{Id, Output, SOON, Scene, skip, wait_until};
 
 /// All finders, each with options that make it look once, and at once.
 const FINDERS: &[(&str, &[&str])] = &[
@@ -212,6 +212,9 @@ fn every_finder_answers_from_what_was_saved_as_it_did_live() {
         let mut catches = scene.sh("exec python3 -c \"$0\"").arg(python).stdin_open().start();
         let _ready = catches.record();
         let run = |name: &str, words: &[&str]| scene.tool(name).args(words).run();
+        wait_until(SOON, "all four that nobody reaps are dead", || {
+            run("pzombies", &["--once"]).records().len() == 4
+        });
         let save = |name: &str, tool: &str, words: &[&str]| {
             let path = scene.home().join(name);
             std::fs::write(&path, run(tool, words).ended(0).stdout).expect("written");
