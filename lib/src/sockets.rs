@@ -291,9 +291,10 @@ pub struct Query {
 }
 
 impl Query {
-    /// Those that listen on a TCP port.
-    pub fn tcp(port: u16) -> Self {
-        Self { protocols: vec![Protocol::Tcp], ports: vec![(port..=port, None)], ..Self::default() }
+    /// Those that listen on TCP ports: on any where none is named.
+    pub fn tcp(ports: impl IntoIterator<Item = u16>) -> Self {
+        let ports = ports.into_iter().map(|port| (port..=port, None)).collect();
+        Self { protocols: vec![Protocol::Tcp], ports, ..Self::default() }
     }
 
     /// Tells whether a socket is wanted.
@@ -369,7 +370,7 @@ pub fn list_of(pid: crate::id::Pid, net_ns: u64, query: &Query) -> Result<Vec<So
 
 /// Lists the TCP sockets of this network namespace that listen on a port.
 pub fn listeners(port: u16) -> Result<Vec<Socket>> {
-    list(&Query::tcp(port))
+    list(&Query::tcp([port]))
 }
 
 #[cfg(test)]

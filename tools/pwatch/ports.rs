@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use procherd::error::Result;
 use procherd::id::Pid;
 use procherd::record::Process;
-use procherd::sockets::{self, Protocol, Query, Socket};
+use procherd::sockets::{self, Query, Socket};
 use procherd::source::Source;
 use procherd::tree::Table;
 
@@ -47,7 +47,7 @@ impl Ports {
             return Ok(Vec::new());
         }
         self.looked = Instant::now();
-        let now = sockets::list(&Query { protocols: vec![Protocol::Tcp], ..Query::default() })?;
+        let now = sockets::list(&Query::tcp([]))?;
         let new: Vec<Socket> =
             now.iter().filter(|one| !self.known.contains_key(&one.inode)).cloned().collect();
         let mut changes = Vec::new();

@@ -186,7 +186,7 @@ fn reach_path(path: &Path, within: Duration) -> Result<std::os::fd::OwnedFd, Fau
 /// Waits until somebody has accepted a connection.
 fn accepted(stream: &TcpStream, port: u16, until: Instant) -> Result<(), Fault> {
     let own = stream.local_addr().map_err(|error| Fault(Health::Unknown, words(&error)))?;
-    let all = Query { any: true, ..Query::tcp(port) };
+    let all = Query { any: true, ..Query::tcp([port]) };
     let from_us = |socket: &Socket| {
         let peer = socket.peer.map(|peer| (peer.ip().to_canonical(), peer.port()));
         socket.port() == Some(port) && peer == Some((own.ip().to_canonical(), own.port()))

@@ -4,11 +4,10 @@ mod deaths;
 mod enclosed;
 mod interrupt;
 mod settle;
+mod signals;
 mod succession;
 
 use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
 
 use interrupt::Uninterrupted;
 use succession::Succession;
@@ -18,7 +17,6 @@ use super::set::Set;
 use super::watch::Watch;
 use super::{Observer, Options, Outcome, Phase, Plan, Root, Setting, Summary, Via};
 use crate::error::{Error, Kind, Result};
-use crate::handle::{self, Look};
 use crate::host;
 use crate::id::Pid;
 use crate::record::Process;
@@ -410,46 +408,6 @@ impl Engine<'_> {
     fn is_living(&self, member: usize) -> bool {
         let member = &self.set.members[member];
         !member.ended && !member.told && member.target.guard.is_none()
-    }
-
-    /// Sends a signal and remembers it. False when the member has gone or may not be signalled; both are then settled.
-    fn send(&mut self, member: usize, signal: Signal) -> bool {
-        match self.deliver(member, signal) {
-            Ok(()) => {
-                self.set.members[member].signal = Some(signal);
-                true
-            }
-            Err(Errno::EPERM | Errno::EACCES) => {
-                self.set.members[member].refused = true;
-                self.living -= 1;
-                self.tell(member, Outcome::NotPermitted, None);
-                false
-            }
-            Err(Errno::ESRCH) => {
-                self.has_died(member);
-                false
-            }
-            // Descriptors or memory have run out: it lives, and is killed at the end or told as a survivor.
-            Err(_) => false,
-        }
-    }
-
-    fn send_quietly(&mut self, member: usize, signal: Signal) {
-        // Whoever has gone meanwhile is found dead by its descriptor.
-        let _ = self.deliver(member, signal);
-    }
-
-    /// Signals through the descriptor that is held, or one that is opened and verified for this signal alone.
-    fn deliver(&self, member: usize, signal: Signal) -> std::result::Result<(), Errno> {
-        let known = &self.set.members[member];
-        if let Some(handle) = &known.handle {
-            return handle.signal(signal);
-        }
-        match handle::open(self.setting.host, self.setting.source, &known.identity) {
-            Look::Found(handle) => handle.signal(signal),
-            Look::Failed(errno) => Err(errno),
-            _ => Err(Errno::ESRCH),
-        }
     }
 
     fn bounded(&self, deadline: Instant) -> Instant {

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::error::Result;
 use crate::evidence::Registration;
 use crate::id::Pid;
 use crate::record::Process;
 use crate::registry::Known;
-use crate::sockets::{self, Protocol, Query, Socket};
+use crate::sockets::{self, Query, Socket};
 use crate::terminate::set::Set;
 use crate::terminate::{Place, Setting, Via};
 use crate::tree::{Index, Table};
@@ -15,14 +14,14 @@ use crate::tree::{Index, Table};
 /// What is known of the named ones before anything ends, so that their successors are known when they come.
 #[derive(Debug)]
 pub(super) struct Succession {
-    /// Who was there at the first look: nobody of them is a successor.
-    there_before: HashSet<(Pid, u64, Option<u64>)>,
+    /// Who is no successor, or none that is still to be told: all that were there at the first look, and those that were
+    /// told and stay.
+    known: HashSet<(Pid, u64, Option<u64>)>,
     /// The services that named members were: the member, and its entry.
     services: Vec<(usize, Registration)>,
-    /// The TCP ports that the set listened on: the named member, and the port.
-    ports: Vec<(usize, u16)>,
-    /// Successors that were told and are not to be ended: each is told once.
-    told: HashSet<(Pid, u64, Option<u64>)>,
+    /// The TCP ports that the set listened on, and the named member that they count for.
+    ports: Vec<u16>,
+    named: usize,
 }
 
 /// A process that has taken the place of a member.
@@ -42,8 +41,8 @@ fn seen(process: &Process) -> (Pid, u64, Option<u64>) {
 impl Succession {
     /// Remembers who is there, before anybody is named.
     pub(super) fn at(table: &Table) -> Self {
-        let there_before = table.processes().iter().map(seen).collect();
-        Self { there_before, services: Vec::new(), ports: Vec::new(), told: HashSet::new() }
+        let known = table.processes().iter().map(seen).collect();
+        Self { known, services: Vec::new(), ports: Vec::new(), named: 0 }
     }
 
     /// Learns which services and ports the set stands for.
@@ -62,45 +61,36 @@ impl Succession {
         }
         let named = (0..set.members.len()).find(|member| set.members[*member].target.via == Via::Named);
         let Some(named) = named else { return };
-        let Ok(listening) = listening(&[]) else { return };
+        let Ok(listening) = sockets::list(&Query::tcp([])) else { return };
         let pids: Vec<Pid> = set.members.iter().map(|member| member.target.process.pid).collect();
         let inodes: Vec<u64> = listening.iter().map(|socket| socket.inode).collect();
         let Ok(holders) = sockets::holders(setting.source, &pids, &inodes) else { return };
-        let mut ports: Vec<u16> =
+        self.ports =
             listening.iter().filter(|socket| holders.hold(socket.inode)).filter_map(Socket::port).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        self.ports = ports.into_iter().map(|port| (named, port)).collect();
+        self.ports.sort_unstable();
+        self.ports.dedup();
+        self.named = named;
     }
 
     /// A successor was told and stays: it is not told again.
     pub(super) fn leave(&mut self, process: &Process) {
-        self.told.insert(seen(process));
+        self.known.insert(seen(process));
     }
 
     /// Finds somebody who has taken a place meanwhile.
     pub(super) fn find(&self, setting: Setting<'_>, set: &Set<'_>, table: &Table) -> Option<Successor> {
         let is_new = |index: Index| {
             let process = table.get(index);
-            !self.there_before.contains(&seen(process))
-                && !self.told.contains(&seen(process))
+            !self.known.contains(&seen(process))
                 && !process.is_zombie()
                 && set.member_at(table, index).is_none()
         };
-        let of = |member: usize, index: Index, place: Place| {
-            let (known, new) = (&set.members[member].target.process, table.get(index));
-            let is_kin = new.uid == known.uid && (new.ppid == known.ppid || new.sid == known.sid);
-            Successor { member, index, place, is_kin }
-        };
-        by_command(set, table, &is_new)
-            .map(|(member, index)| of(member, index, Place::Command))
-            .or_else(|| {
-                self.by_service(setting, table, &is_new)
-                    .map(|(member, index)| of(member, index, Place::Service))
-            })
-            .or_else(|| {
-                self.by_port(setting, table, &is_new).map(|(member, index)| of(member, index, Place::Port))
-            })
+        let by_service = || Some((Place::Service, self.by_service(setting, table, &is_new)?));
+        let by_port = || Some((Place::Port, self.by_port(setting, table, &is_new)?));
+        let by_command = by_command(set, table, &is_new).map(|found| (Place::Command, found));
+        let (place, (member, index)) = by_command.or_else(by_service).or_else(by_port)?;
+        let is_kin = are_kin(&set.members[member].target.process, table.get(index));
+        Some(Successor { member, index, place, is_kin })
     }
 
     /// Who is registered under the name by now.
@@ -135,19 +125,15 @@ impl Succession {
         if self.ports.is_empty() {
             return None;
         }
-        let ports: Vec<u16> = self.ports.iter().map(|(_, port)| *port).collect();
-        let found = listening(&ports).ok()?;
+        let found = sockets::list(&Query::tcp(self.ports.iter().copied())).ok()?;
         let new: Vec<Pid> = (0..table.processes().len())
             .filter(|index| is_new(*index))
             .map(|index| table.get(index).pid)
             .collect();
         let inodes: Vec<u64> = found.iter().map(|socket| socket.inode).collect();
         let holders = sockets::holders(setting.source, &new, &inodes).ok()?;
-        holders.by_pid.iter().find_map(|(pid, held)| {
-            let port = found.iter().find(|socket| held.contains(&socket.inode)).and_then(Socket::port)?;
-            let (member, _) = self.ports.iter().find(|(_, known)| *known == port)?;
-            Some((*member, table.find(pid.get())?))
-        })
+        let (holder, _) = holders.by_pid.first()?;
+        Some((self.named, table.find(holder.get())?))
     }
 }
 
@@ -162,17 +148,14 @@ fn by_command(set: &Set<'_>, table: &Table, is_new: &dyn Fn(Index) -> bool) -> O
         let known = &set.members[member].target.process;
         let is_another = |index: &Index| {
             let process = table.get(*index);
-            process.cmdline == known.cmdline
-                && process.uid == known.uid
-                && (process.ppid == known.ppid || process.sid == known.sid)
+            process.cmdline == known.cmdline && are_kin(known, process)
         };
         let found = (0..table.processes().len()).find(|index| is_another(index) && is_new(*index));
         found.map(|index| (member, index))
     })
 }
 
-/// The TCP sockets that listen on some ports, or on any if none is given.
-fn listening(ports: &[u16]) -> Result<Vec<Socket>> {
-    let ports = ports.iter().map(|port| (*port..=*port, None)).collect();
-    sockets::list(&Query { protocols: vec![Protocol::Tcp], ports, ..Query::default() })
+/// Tells whether two belong to the same user and come from the same parent or session.
+fn are_kin(one: &Process, other: &Process) -> bool {
+    one.uid == other.uid && (one.ppid == other.ppid || one.sid == other.sid)
 }
