@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::linux::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+
+use crate::frame::Stamp;
 
 /// Files with services.
 ///
@@ -25,14 +26,6 @@ struct Watched {
     read: Option<Stamp>,
     /// As it was at the last look.
     seen: Option<Stamp>,
-}
-
-/// What changes with a file: device, inode, size, and the time of its last change.
-type Stamp = (u64, u64, u64, i64, i64);
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let facts = std::fs::metadata(path).ok()?;
-    Some((facts.st_dev(), facts.st_ino(), facts.st_size(), facts.st_mtime(), facts.st_mtime_nsec()))
 }
 
 impl Files {
@@ -58,7 +51,7 @@ impl Files {
             let news = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
             // A folder that was made anew is another one; to watch the same one twice changes nothing.
             file.folder = self.inotify.as_ref().and_then(|inotify| inotify.add_watch(folder, news).ok());
-            file.read = stamp(&file.path);
+            file.read = Stamp::of(&file.path);
             file.seen = file.read;
         }
     }
@@ -86,7 +79,7 @@ impl Files {
     pub(super) fn have_changed(&mut self) -> bool {
         let mut changed = false;
         for file in &mut self.files {
-            let now = stamp(&file.path);
+            let now = Stamp::of(&file.path);
             changed |= now != file.read && now == file.seen;
             file.seen = now;
         }

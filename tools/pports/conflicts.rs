@@ -1,8 +1,6 @@
 //! Ports of registered services that somebody else holds, or that two services were given.
 
 use std::collections::{HashMap, HashSet};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use procherd::error::Result;
@@ -12,7 +10,7 @@ use procherd::record::Record;
 use procherd::registry::{self, Document, Service, Verdict};
 use procherd::select;
 use procherd::snapshot::Pulse;
-use procherd::sockets::{self, Protocol, Query, Socket};
+use procherd::sockets::{self, Query, Socket};
 use procherd::source::Source;
 use procherd::table::Shape;
 use procherd::tree::Index;
@@ -20,7 +18,9 @@ use serde::Serialize;
 
 use super::Args;
 use super::look::{Ownerless, fault, sheet};
-use crate::frame::{Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search, Sockets, look_at_sockets};
+use crate::frame::{
+    Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search, Sockets, Stamp, look_at_sockets,
+};
 
 /// A registered service that was given a port.
 struct Entry {
@@ -73,7 +73,7 @@ pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
     let (registry, source) = (args.registry.open()?, Source::live()?);
     let mut output = Output::new(&args.output, Shape::Table);
     let (mut pulse, mut known) = (Pulse::default(), HashSet::new());
-    let mut stamp = stamp(registry.path());
+    let mut stamp = Stamp::of(registry.path());
     let mut named = services(&registry.read()?);
     let mut before = None;
     reporter.say_once();
@@ -92,7 +92,7 @@ pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
         if output.reader_left() && !args.output.quiet || !output.wait(&[], INTERVAL)? {
             return Ok(Exit::Done);
         }
-        let now = self::stamp(registry.path());
+        let now = Stamp::of(registry.path());
         if now != stamp {
             match registry.read() {
                 Ok(document) => (named, before) = (services(&document), None),
@@ -104,17 +104,11 @@ pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
     }
 }
 
-/// What changes with every change of a file that is replaced: its inode, and when it was written.
-fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
-    let facts = std::fs::metadata(path).ok()?;
-    Some((facts.ino(), facts.mtime(), facts.mtime_nsec()))
-}
-
 /// The sockets that listen on the ports of services: which port, which socket.
 fn listening(services: &[(u16, Service)]) -> Result<Vec<(u16, u64)>> {
     let mut found = Vec::new();
     if !services.is_empty() {
-        let sockets = sockets::list(&query(services.iter().map(|(port, _)| *port)))?;
+        let sockets = sockets::list(&Query::tcp(services.iter().map(|(port, _)| *port)))?;
         found.extend(sockets.iter().filter_map(|socket| Some((socket.port()?, socket.inode))));
     }
     found.sort_unstable();
@@ -195,13 +189,7 @@ fn named_twice(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 
 /// Looks who listens on the ports of services.
 fn look(entries: &[Entry], registry: &RegistryArgs, reporter: &mut Reporter) -> Result<Sockets> {
-    look_at_sockets(&query(entries.iter().map(|entry| entry.port)), false, None, registry, reporter)
-}
-
-/// Asks for who listens on ports.
-fn query(ports: impl Iterator<Item = u16>) -> Query {
-    let ports = ports.map(|port| (port..=port, None)).collect();
-    Query { protocols: vec![Protocol::Tcp], ports, ..Query::default() }
+    look_at_sockets(&Query::tcp(entries.iter().map(|entry| entry.port)), false, None, registry, reporter)
 }
 
 /// Finds who holds a port of a service that it does not belong to.
