@@ -1,7 +1,11 @@
 //! The suite among the tools that people have: what they write is read, and what it writes they can read.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
+use crate::support::scene::Actor;
+use crate::support::terminal::Terminal;
 use crate::support::{SOON, Scene, arena, project, skip, wait_until};
 
 /// Tells whether a program is installed; says so where it is not.
@@ -106,17 +110,45 @@ fn miller_and_nushell_read_a_stream_as_a_table() {
     }
 }
 
+/// What a person has to choose from: one to choose, which has an argument that is not text, and one to leave.
+fn choice(scene: &Scene) -> [Actor; 2] {
+    let odd = [OsStr::new("idle"), OsStr::new("--"), OsStr::new("choose-me"), OsStr::from_bytes(b"\xff\xfe")];
+    [scene.start(odd), scene.start(["witness"])]
+}
+
 #[test]
 fn fzf_shows_rows_that_lead_back_to_their_records() {
-    if !has("fzf") {
+    if !has("fzf") || !has("jq") {
         return;
     }
     arena::inside(|| {
         let scene = Scene::new();
-        let (chosen, mut other) = (scene.start(["idle", "--", "choose-me"]), scene.start(["witness"]));
+        let [chosen, mut other] = choice(&scene);
         // A person chooses; here a word does.
         let script = example("pstree-json | jq").replace("fzf --multi", "fzf --filter choose-me");
-        scene.sh(&script).run().ended(0);
+        scene.sh(&script).run().ended(0).said("ended 1 of 1");
+        chosen.assert_nobody_left();
+        other.assert_untouched();
+    });
+}
+
+#[test]
+fn fzy_lets_a_person_choose_likewise() {
+    if !has("fzy") || !has("jq") {
+        return;
+    }
+    arena::inside(|| {
+        let scene = Scene::new();
+        let [chosen, mut other] = choice(&scene);
+        let script = example("pstree-json | jq").replace("fzf --multi", "fzy");
+        std::fs::write(scene.home().join("example"), script).expect("written");
+        let terminal = Terminal::of_a_person();
+        let mut choosing =
+            scene.sh("setsid --wait --ctty sh ./example").cwd(scene.home()).on(terminal).start();
+        choosing.wait_for_screen("> ");
+        choosing.keys("choose-me\r");
+        choosing.wait_for_screen("ended 1 of 1");
+        choosing.finish().ended(0);
         chosen.assert_nobody_left();
         other.assert_untouched();
     });
