@@ -1,157 +1,36 @@
 //! Several machines: what each has found is merged and looked through at one place, and sent back to all.
-//!
-//! A machine of these tests is a namespace of processes, mounts and host name, with a machine id and a boot id of its own.
-//! It is reached over ssh where a server of it is installed, else through its namespaces.
 
-use std::fmt::Write as _;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
+mod machines;
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::support::arena::inside;
-use crate::support::process::numbers;
-use crate::support::running::Running;
-use crate::support::tool::Tool;
-use crate::support::{Id, Scene, actor_program, programs, project, skip};
+use crate::support::{SOON, Scene, machine_is_known, project, skip, wait_until};
+use machines::Fleet;
 
-/// Makes a machine: its name, its number, a folder of its own, who is its first process; or tries whether it can be made.
-const MACHINE: &str = r#"
-printf '%032d\n' "$2" > "$3/machine-id"
-printf '%08d-0000-4000-8000-000000000000\n' "$2" > "$3/boot-id"
-mount --bind "$3/boot-id" /proc/sys/kernel/random/boot_id || exit
-there=
-for file in /etc/machine-id /var/lib/dbus/machine-id; do
-    if [ -f "$file" ]; then mount --bind "$3/machine-id" "$file" || exit; there=yes; fi
-done
-[ "$there" ] || { echo "this machine has no machine id" >&2; exit 1; }
-hostname "$1"
-[ $# -gt 3 ] || exit 0
-exec "$4" subreaper --until-command -- sh -c 'echo ready >&2; read line'
-"#;
+/// Two processes that ask for nothing, one after the other.
+const LITTER: &str = "sleep 70071 & sleep 70072 &";
 
-/// Machines that run, and a command `ssh` that reaches them.
-struct Fleet<'a> {
-    scene: &'a Scene,
-    machines: Vec<Running>,
-}
-
-impl<'a> Fleet<'a> {
-    /// Starts machines. None, said loudly, where they cannot be made.
-    fn start(scene: &'a Scene, names: &[&str]) -> Option<Self> {
-        let mut machines = Vec::new();
-        let (mut reach, actor) = (String::new(), actor_program());
-        for (at, name) in names.iter().enumerate() {
-            let folder = scene.home().join(name);
-            fs::create_dir(&folder).expect("a folder");
-            fs::write(folder.join("make"), MACHINE).expect("written");
-            let own = "--pid --fork --mount-proc --uts --propagation private --kill-child";
-            let (folder, actor) = (folder.display(), actor.display());
-            let script = format!("exec unshare {own} sh {folder}/make {name} {} {folder}", at + 1);
-            let tried = scene.sh(&script).run();
-            if tried.code != Some(0) {
-                skip(&format!("no machine can be made here: {}", tried.stderr));
-                return None;
-            }
-            let mut machine = scene.sh(&format!("{script} {actor}")).stdin_open().start();
-            machine.wait_for_message("ready");
-            let below = |id: &Id| id.ppid() == Some(machine.id().pid);
-            let init = numbers().into_iter().filter_map(Id::of).find(below).expect("its first process").pid;
-            let _ = writeln!(reach, "{name}) in='nsenter --target {init} --pid --mount --uts --' ;;");
-            machines.push(machine);
+#[test]
+fn each_machine_is_another_one() {
+    inside(|| {
+        let scene = Scene::new();
+        let Some(fleet) = Fleet::start(&scene, &["alpha", "beta"]) else { return };
+        let of =
+            |host: &str| fleet.sh(&format!("ssh {host} pstree-json --depth 0 1")).run().ended(0).record();
+        let (alpha, beta) = (of("alpha"), of("beta"));
+        assert_eq!((&alpha["host"], &beta["host"]), (&Value::from("alpha"), &Value::from("beta")));
+        let mut differ = vec!["boot_id", "pid_ns"];
+        if machine_is_known() {
+            differ.push("machine");
         }
-        let fleet = Self { scene, machines };
-        // What a login gets: the tools in its path, and a registry.
-        let (path, registry) = (programs().display(), scene.registry().display().to_string());
-        let line = format!("export PATH='{path}':$PATH PROCHERD_REGISTRY='{registry}'; ");
-        let head = format!("#!/bin/sh\nhost=$1; shift\ncase $host in\n{reach}esac\n");
-        fleet.install("ssh", &format!("{head}exec $in sh -c \"{line}$*\"\n"));
-        if let Some(options) = fleet.server() {
-            let over =
-                format!("exec /usr/bin/ssh {options} -o ProxyCommand=\"$in $SSHD\" \"$host\" \"{line}$*\"\n");
-            let before = fs::read_to_string(scene.home().join("bin/ssh")).expect("the command");
-            fleet.install("ssh", &(head + &over));
-            let said = fleet.sh("ssh alpha true").run();
-            if said.code != Some(0) {
-                skip(&format!("the ssh server does not serve here: {}", said.stderr));
-                fleet.install("ssh", &before);
-            }
+        for name in differ {
+            assert!(!alpha[name].is_null() && alpha[name] != beta[name], "{name}: {alpha} {beta}");
         }
-        Some(fleet)
-    }
-
-    fn install(&self, name: &str, text: &str) {
-        let bin = self.scene.home().join("bin");
-        fs::create_dir_all(&bin).expect("a folder");
-        fs::write(bin.join(name), text).expect("written");
-        fs::set_permissions(bin.join(name), Permissions::from_mode(0o755)).expect("permitted");
-    }
-
-    /// Prepares an ssh server that is started for each connection; the options of the client that it serves.
-    fn server(&self) -> Option<String> {
-        if !Path::new("/usr/sbin/sshd").exists() {
-            skip("there is no /usr/sbin/sshd: the machines are reached through their namespaces");
-            return None;
-        }
-        let keys = self.scene.home().join("keys");
-        fs::create_dir(&keys).expect("a folder");
-        let keys = keys.display();
-        for name in ["host", "user"] {
-            let file = format!("{keys}/{name}");
-            let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &file]).status();
-            if !made.is_ok_and(|status| status.success()) {
-                skip("ssh-keygen makes no keys");
-                return None;
-            }
-        }
-        let config = format!(
-            "HostKey {keys}/host\nAuthorizedKeysFile {keys}/user.pub\nStrictModes no\nUsePAM no\nPidFile none\n\
-             PermitRootLogin yes\n"
-        );
-        self.install("sshd_config", &config);
-        Some(format!(
-            "-q -F none -i {keys}/user -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        ))
-    }
-
-    /// A script at the place from where the machines are looked after.
-    fn sh(&self, script: &str) -> Tool {
-        let bin = self.scene.home().join("bin").display().to_string();
-        let server = format!("/usr/sbin/sshd -i -f {bin}/sshd_config");
-        self.scene.sh(&format!("PATH={bin}:$PATH; {script}")).cwd(self.scene.home()).env("SSHD", server)
-    }
-
-    /// Leaves two behind on each machine, whose owners are gone.
-    fn litter(&self, hosts: &[&str]) {
-        for host in hosts {
-            let leave = "setsid sh -c 'sleep 70071 & sleep 70072 &' >/dev/null 2>&1 </dev/null";
-            self.sh(&format!("ssh {host} \"{leave}\"")).run().ended(0);
-        }
-    }
-
-    /// How many of a kind run on a machine.
-    fn count(&self, host: &str, pattern: &str) -> usize {
-        let script = format!("ssh {host} \"porphans --untracked --pattern '{pattern}'\"");
-        self.sh(&script).run().ended(0).records().len()
-    }
-}
-
-impl Drop for Fleet<'_> {
-    fn drop(&mut self) {
-        for machine in &mut self.machines {
-            machine.close();
-        }
-    }
-}
-
-/// The examples of procherd-recipes(7) that are for several machines.
-fn examples() -> Vec<String> {
-    let page = fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
-    let blocks =
-        page.split(".Bd -literal -offset indent\n").skip(1).filter_map(|rest| rest.split("\n.Ed").next());
-    let plain = |block: &str| block.replace("\\e", "\\").replace("\\(aq", "'").replace("\\&", "");
-    blocks.filter(|block| block.contains("alpha") || block.contains("$hosts")).map(plain).collect()
+    });
 }
 
 #[test]
@@ -159,7 +38,9 @@ fn each_machine_ends_only_what_is_its_own_whatever_it_is_sent() {
     inside(|| {
         let scene = Scene::new();
         let Some(fleet) = Fleet::start(&scene, &["alpha", "beta"]) else { return };
-        fleet.litter(&["alpha", "beta"]);
+        for host in ["alpha", "beta"] {
+            fleet.leave(host, LITTER);
+        }
         let found = fleet
             .sh("for host in alpha beta; do ssh $host \"porphans --pattern 'sleep 7007'\"; done | tee found.ndjson")
             .run()
@@ -184,11 +65,78 @@ fn each_machine_ends_only_what_is_its_own_whatever_it_is_sent() {
                 |outcome: &str| said.records().iter().filter(|record| record["outcome"] == outcome).count();
             assert_eq!((outcomes("killed"), outcomes("foreign")), (own, 3 - own), "{host}: {said:?}");
         }
-        assert_eq!((fleet.count("alpha", "sleep 7007"), fleet.count("beta", "sleep 7007")), (0, 1));
+        assert_eq!((fleet.sleepers("alpha", "7007"), fleet.sleepers("beta", "7007")), (0, 1));
         // What was started elsewhere is nothing that this machine knows to have ended.
         let here = fleet.sh("pkill-tree --force < found.ndjson").run().ended(3);
-        assert!(here.records().iter().all(|record| record["outcome"] == "foreign"), "{here:?}");
+        let all = here.records();
+        assert_eq!(all.len(), 4);
+        assert!(
+            all.iter().all(|record| record["outcome"] == "foreign" && record["why"] == "another machine"),
+            "{here:?}"
+        );
     });
+}
+
+#[test]
+fn a_number_from_another_machine_ends_nobody() {
+    inside(|| {
+        let scene = Scene::new();
+        let Some(fleet) = Fleet::start(&scene, &["alpha", "beta"]) else { return };
+        for host in ["alpha", "beta"] {
+            fleet.leave(host, LITTER);
+        }
+        // Somebody's login script on alpha says a number that on beta is that of a process.
+        let script = "ssh alpha \"echo 7002; porphans --pattern 'sleep 7007'\" > found.ndjson";
+        assert_eq!(fleet.sh(&format!("{script}; wc -l < found.ndjson")).run().ended(0).text().trim(), "3");
+        let refused = fleet.sh("ssh beta pkill-tree --require-identity < found.ndjson").run().ended(2);
+        assert!(refused.stdout.is_empty() && refused.stderr.contains("7002"), "{refused:?}");
+        assert_eq!(fleet.sleepers("beta", "7007"), 2);
+    });
+}
+
+#[test]
+fn a_machine_ends_what_it_was_told_to_also_when_the_connection_is_cut() {
+    inside(|| {
+        let scene = Scene::new();
+        let Some(fleet) = Fleet::start(&scene, &["alpha"]) else { return };
+        fleet.leave("alpha", "sleep 70071 & trap \\\"\\\" TERM; sleep 70072 &");
+        fleet.sh("ssh alpha \"porphans --pattern 'sleep 7007'\" > found.ndjson").run().ended(0);
+        let log = scene.home().join("log");
+        let script = format!("exec ssh alpha pkill-tree --grace 3s --log {} < found.ndjson", log.display());
+        let mut cut = fleet.sh(&script).start();
+        // One has heard the signal, the other is deaf to it: now the grace runs.
+        assert_eq!(cut.record().map(|record| record["outcome"].clone()), Some(Value::from("exited")));
+        cut.signal(Signal::SIGKILL);
+        assert_eq!(cut.finish().signal, Some(Signal::SIGKILL as i32), "it was cut before the end");
+        wait_until(SOON, "the other one is killed", || {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.lines().any(|line| line.contains("70072") && line.contains("\"outcome\":\"killed\""))
+        });
+        assert_eq!(fleet.sleepers("alpha", "7007"), 0);
+    });
+}
+
+/// The examples of procherd-recipes(7) that are for several machines.
+fn examples() -> Vec<String> {
+    let page = fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
+    let blocks =
+        page.split(".Bd -literal -offset indent\n").skip(1).filter_map(|rest| rest.split("\n.Ed").next());
+    let plain = |block: &str| block.replace("\\e", "\\").replace("\\(aq", "'").replace("\\&", "");
+    blocks.filter(|block| block.contains("alpha") || block.contains("$hosts")).map(plain).collect()
+}
+
+/// An example, about what the tests leave behind in place of what people do.
+fn about_litter(example: &str) -> String {
+    example.replace("vitest", "'\"sleep 7007\"'").replace("3600000", "0")
+}
+
+/// Tells whether a program is there, and that it goes over ssh, which is all that it can.
+fn can(fleet: &Fleet<'_>, program: &str) -> bool {
+    let there = fleet.sh(&format!("command -v {program}")).run().code == Some(0);
+    if !there {
+        skip(&format!("{program} is not installed"));
+    }
+    there && (program == "jq" || fleet.is_over_ssh())
 }
 
 #[test]
@@ -196,26 +144,41 @@ fn the_examples_for_several_machines_work_as_they_are_printed() {
     inside(|| {
         let scene = Scene::new();
         let Some(fleet) = Fleet::start(&scene, &["alpha", "beta"]) else { return };
-        let mut tried = 0;
-        for example in examples() {
-            let needs = ["jq", "parallel", "pdsh"].into_iter().filter(|program| example.contains(program));
-            let missing: Vec<_> = needs
-                .filter(|program| fleet.sh(&format!("command -v {program}")).run().code != Some(0))
-                .collect();
-            if !missing.is_empty() {
-                skip(&format!("{missing:?} not installed: {example}"));
+        let examples = examples();
+        assert_eq!(examples.len(), 3);
+        for example in examples {
+            let mut needs =
+                ["jq", "parallel", "pdsh"].into_iter().filter(|program| example.contains(program));
+            if !needs.all(|program| can(&fleet, program)) {
                 continue;
             }
-            fleet.litter(&["alpha", "beta"]);
-            let script = example.replace("vitest", "'\"sleep 7007\"'").replace("3600000", "0");
-            let said = fleet.sh(&script).run();
+            for host in ["alpha", "beta"] {
+                fleet.leave(host, LITTER);
+            }
+            let said = fleet.sh(&about_litter(&example)).run();
             // Sent everything, a machine says what is not its own.
             assert!(matches!(said.code, Some(0 | 3)), "{example}: {said:?}");
             for host in ["alpha", "beta"] {
-                assert_eq!(fleet.count(host, "sleep 7007"), 0, "{host}: {example}: {said:?}");
+                assert_eq!(fleet.sleepers(host, "7007"), 0, "{host}: {example}: {said:?}");
             }
-            tried += 1;
         }
-        assert!(tried > 0 || fleet.sh("command -v jq").run().code != Some(0), "no example was tried");
+    });
+}
+
+#[test]
+fn a_machine_that_does_not_answer_is_named_and_the_others_are_looked_after() {
+    inside(|| {
+        let scene = Scene::new();
+        let Some(mut fleet) = Fleet::start(&scene, &["alpha", "beta"]) else { return };
+        fleet.leave("alpha", LITTER);
+        fleet.lose("beta");
+        let example = &examples()[0];
+        if !can(&fleet, "jq") {
+            return;
+        }
+        let said = fleet.sh(&about_litter(example)).run();
+        assert!(said.stderr.contains("beta: not looked at"), "{said:?}");
+        assert_eq!(said.records().len(), 2, "{said:?}");
+        assert_eq!(fleet.sleepers("alpha", "7007"), 0, "{said:?}");
     });
 }
