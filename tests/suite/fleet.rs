@@ -1,5 +1,6 @@
 //! Several machines: what each has found is merged and looked through at one place, and sent back to all.
 
+mod ansible;
 mod machines;
 
 use std::fs;
