@@ -117,6 +117,22 @@ fn a_machine_ends_what_it_was_told_to_also_when_the_connection_is_cut() {
     });
 }
 
+#[test]
+fn a_session_ends_with_the_terminal_that_ssh_gave_it() {
+    inside(|| {
+        let scene = Scene::new();
+        let Some(fleet) = Fleet::start(&scene, &["alpha"]) else { return };
+        if !fleet.is_over_ssh() {
+            return;
+        }
+        let command = "psession -- sh -c 'setsid sleep 70071 & sleep 70072'";
+        let running = fleet.sh(&format!("exec ssh -tt alpha \"{command}\"")).start();
+        wait_until(SOON, "both run", || fleet.sleepers("alpha", "7007") == 2);
+        running.signal(Signal::SIGKILL);
+        wait_until(SOON, "both are ended", || fleet.sleepers("alpha", "7007") == 0);
+    });
+}
+
 /// The examples of procherd-recipes(7) that are for several machines.
 fn examples() -> Vec<String> {
     let page = fs::read_to_string(project().join("man/procherd-recipes.7")).expect("the page");
