@@ -2,6 +2,8 @@
 //!
 //! - Functions whose code is the same are folded: some twenty kilobytes each. Nothing here compares addresses of
 //!   functions.
+//! - The unwinder comes with the program, not as a library that has to be found and mapped, and that asks the processor
+//!   what it is (`cpuid`, slow in a virtual machine): a sixth of the start-up of an empty program.
 //! - A release ends at once when it panics (`panic = "abort"`), so what unwinding would need is left out: some two
 //!   hundred kilobytes each. The message of a panic says where it was; there are no names of functions to go with a
 //!   backtrace in a stripped program anyway.
@@ -10,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const FOLD: &str = "-Wl,--icf=all";
+
+/// For the linker, in a file with the name of the shared unwinder: take the static one.
+const UNWINDER: &str = "INPUT(-lgcc_eh -lgcc)\n";
 
 /// For the linker: what only unwinding reads is dropped, all else stays where it would be.
 const DROP: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) } } INSERT AFTER .text;\n";
@@ -21,6 +26,9 @@ fn main() {
         let script = folder().join("drop.ld");
         if std::fs::write(&script, DROP).is_ok() {
             ask(&["-Wl,--no-eh-frame-hdr".to_owned(), format!("-Wl,-T,{}", script.display())]);
+        }
+        if std::fs::write(folder().join("libgcc_s.so"), UNWINDER).is_ok() {
+            ask(&[format!("-L{}", folder().display())]);
         }
     }
 }
