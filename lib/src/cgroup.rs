@@ -125,14 +125,13 @@ pub struct Group {
     held: File,
 }
 
-/// How many cgroups of others are looked at when one is made.
+/// How many cgroups beside a new one are looked at.
 const SWEPT: usize = 64;
 
 impl Group {
     /// Makes an empty one below our own. `label` is for people.
     ///
-    /// Cgroups of ours beside it that are empty are removed: whoever would have done so was killed. `Unsupported`: there
-    /// is no version 2 here. `Denied`: our own cgroup was not given to us to be divided. That is so for root, too, where a
+    /// `Unsupported`: there is no version 2 here. `Denied`: our own cgroup was not given to us to be divided. That is so for root, too, where a
     /// service manager keeps the tree and has delegated no part of it that we are in, unless this was `asked` for.
     pub fn make(purpose: For, label: &str, asked: bool) -> Result<Self> {
         let none = || Error::new(Kind::Unsupported, "make cgroup", "", "no cgroup v2 is mounted here");
@@ -143,7 +142,6 @@ impl Group {
             let why = "the service manager has not delegated it";
             return Err(Error::new(Kind::Denied, "make cgroup", parent.display(), why));
         }
-        sweep_folder(&parent, SWEPT);
         let label = label.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
         let label: String = label.take(40).collect();
         let leaf = format!("{}{label}-{}-{:x}", purpose.prefix(), Pid::this(), boot_ms());
@@ -182,6 +180,14 @@ impl Group {
         let facts = held.metadata().ok()?;
         let same = facts.ino() == name.id && sys::is_cgroup2(held.as_fd());
         same.then(|| Self { name: name.clone(), folder, held })
+    }
+
+    /// Removes cgroups of ours beside it that are empty: whoever would have done so was killed. Those with others below
+    /// them are left to [`sweep`], which looks into them.
+    pub fn tidy(&self) {
+        if let Some(parent) = self.folder.parent() {
+            sweep_folder(parent, SWEPT, |path| path != self.folder && std::fs::remove_dir(path).is_ok());
+        }
     }
 
     /// Which one it is.
@@ -294,16 +300,19 @@ pub fn remove(name: &Cgroup) -> bool {
 /// Removes the empty cgroups of ours below our own: whoever should have done so was killed. Gives their number.
 pub fn sweep() -> usize {
     let Some(hierarchy) = Hierarchy::find() else { return 0 };
-    hierarchy.folder(hierarchy.place_for(For::Service)).map_or(0, |folder| sweep_folder(&folder, usize::MAX))
+    hierarchy
+        .folder(hierarchy.place_for(For::Service))
+        .map_or(0, |folder| sweep_folder(&folder, usize::MAX, |path| remove_empty(path, 0)))
 }
 
-fn sweep_folder(folder: &Path, at_most: usize) -> usize {
+/// Removes cgroups of ours in a folder, as far as `remove` does. Gives their number.
+fn sweep_folder(folder: &Path, at_most: usize, remove: impl Fn(&Path) -> bool) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let ours = entries.flatten().map(|entry| entry.path()).filter(|path| {
         let mine = || path.metadata().is_ok_and(|facts| facts.uid() == own_uid());
         (is_named(path, For::Service) || is_named(path, For::Session)) && mine()
     });
-    ours.take(at_most).filter(|path| remove_empty(path, 0)).count()
+    ours.take(at_most).filter(|path| remove(path)).count()
 }
 
 /// Reads the members of one folder and those below. False where not all could be read.

@@ -212,7 +212,11 @@ pub fn run(plan: &Plan, host: &Host, source: &Source, observer: &mut dyn Observe
     let signals = guardian::Signals::hold().map_err(failed("block signals"))?;
     nix::sys::prctl::set_child_subreaper(true).map_err(failed("become subreaper"))?;
     let group = match plan.isolate {
-        Isolation::Cgroup => Some(Group::make(For::Session, &plan.id, true)?),
+        Isolation::Cgroup => {
+            let group = Group::make(For::Session, &plan.id, true)?;
+            group.tidy();
+            Some(group)
+        }
         _ => None,
     };
     let setting = Setting { group: group.as_ref(), ..setting };

@@ -55,7 +55,10 @@ pub(super) fn enter(order: &Order) -> Result<Inside> {
     for _ in 0..TRIES {
         let Some(group) = make(order)? else { break };
         let before = crate::cgroup::own_path().unwrap_or_default();
-        let Err(error) = group.add(Pid::this()) else { return Ok(Inside(Some((group, before)))) };
+        let Err(error) = group.add(Pid::this()) else {
+            group.tidy();
+            return Ok(Inside(Some((group, before))));
+        };
         let swept = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENODEV | Errno::ENOENT));
         failed = Some(Error::system("enter cgroup", &group.name().path, error));
         if !swept {
