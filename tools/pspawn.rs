@@ -196,9 +196,6 @@ fn attempt(
     let mut probes: Vec<Probe> =
         args.course.ready.iter().map(|ready| Probe::before_start(ready, order)).collect();
     let started = starter.start(order)?;
-    if let Some(error) = &started.unkept {
-        reporter.fault(error);
-    }
     if let (Some(wish), Ok(Some(port))) = (order.port_wish, started.service.record().field::<u16>("port"))
         && port != wish.first
     {

@@ -13,8 +13,9 @@
 //!
 //! [`Registry::read`] takes no lock: a document is replaced in one step, so a reader sees all of one version.
 //! [`Registry::change`] is one transaction: lock, read again, change, write beside, fsync, rename; then the lock is given
-//! back and the folder synced, so that the disk keeps the new name as well. On every error the registry is what it was,
-//! byte for byte. Programs that write it without the lock can lose changes, their own and
+//! back and the folder synced, so that the disk keeps the new name as well. [`Registry::put`] waits for no disk where the
+//! file system keeps one version or the other by itself. On every error the registry is what it was, byte for byte.
+//! Programs that write it without the lock can lose changes, their own and
 //! ours; what they write in place is read again when it is met half written.
 //!
 //! Never fork between the begin and the end of a [`Registry::change`].
@@ -36,6 +37,7 @@ mod scope;
 mod service;
 mod session;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -58,7 +60,7 @@ pub use scope::{Choice, Scope, quoted};
 pub use service::{Service, Status, cgroup_in, check_name};
 pub use session::{OWNER_MARK, Session, owner_mark};
 
-use folder::{Draft, Folder, Placed};
+use folder::{Content, Draft, Durable, Folder};
 use lock::Lock;
 use service::set_identity;
 
@@ -81,25 +83,22 @@ pub enum Claim {
     Held(Box<Service>, Verdict),
 }
 
-/// A change that everybody sees.
+/// A change that was put in place.
 #[derive(Debug)]
 pub struct Put<T> {
     /// What the change gave.
     pub result: T,
-    /// What the disk has still to do.
-    pub pending: Pending,
+    /// The version before.
+    pub replaced: Replaced,
 }
 
-/// A change that a power failure can undo as long as it is not kept.
+/// The version of the registry that was replaced, held.
+///
+/// When it is dropped, the kernel gives free the room that it takes, and that can wait for the disk (mount option
+/// `discard`): whoever has to hurry drops it later.
 #[derive(Debug, Default)]
-#[must_use = "until it is kept, a power failure can undo the change"]
-pub struct Pending(Option<Folder>);
-
-impl Pending {
-    /// Waits until the disk has the change.
-    pub fn keep(self) -> Result<()> {
-        self.0.map_or(Ok(()), |folder| folder.keep_names())
-    }
+pub struct Replaced {
+    _file: Option<File>,
 }
 
 impl Registry {
@@ -130,7 +129,7 @@ impl Registry {
     /// `Damaged`: it cannot be understood. `Refused`: others could have written it.
     pub fn read(&self) -> Result<Document> {
         match Folder::open(&self.path)? {
-            Some(folder) => read_in(&folder),
+            Some(folder) => Ok(read_in(&folder)?.0),
             None => Ok(Document::empty()),
         }
     }
@@ -140,38 +139,53 @@ impl Registry {
     /// `change` may be called again, on a newer document, when this process was stopped in the middle and somebody
     /// else went on. `Busy`: the lock was not to be had in time; the error names who holds it.
     pub fn change<T>(&self, change: impl FnMut(&mut Document) -> Result<T>) -> Result<T> {
-        let Put { result, pending } = self.put(change)?;
-        pending.keep()?;
-        Ok(result)
+        self.carry_out(change, Durable::Yes).map(|put| put.result)
     }
 
-    /// Changes the registry as [`Self::change`] does, but does not wait until the disk keeps the change.
+    /// Changes the registry as [`Self::change`] does, but does not wait until the disk keeps the change: for what is true
+    /// of living processes only.
     ///
-    /// All processes see it, and whatever they do to each other cannot undo it. A power failure can: then the registry
-    /// is the one before, whole.
-    pub fn put<T>(&self, mut change: impl FnMut(&mut Document) -> Result<T>) -> Result<Put<T>> {
+    /// All processes see it, and whatever they do to each other cannot undo it. A power failure within the next seconds
+    /// can: then the registry is the one before, whole, and all of its processes are dead.
+    pub fn put<T>(&self, change: impl FnMut(&mut Document) -> Result<T>) -> Result<Put<T>> {
+        self.carry_out(change, Durable::No)
+    }
+
+    fn carry_out<T>(
+        &self,
+        mut change: impl FnMut(&mut Document) -> Result<T>,
+        durable: Durable,
+    ) -> Result<Put<T>> {
         let mut given = None;
         let mut keep = |document: &mut Document| change(document).map(|result| given = Some(result));
-        let pending = self.transact(&mut keep)?;
-        given.map(|result| Put { result, pending }).ok_or_else(|| {
+        let replaced = self.transact(&mut keep, durable)?;
+        given.map(|result| Put { result, replaced }).ok_or_else(|| {
             Error::new(Kind::System, "change registry", self.path.display(), "nothing was done")
         })
     }
 
     /// The same for all types of results: it is large, and stands in a program once.
-    fn transact(&self, change: &mut dyn FnMut(&mut Document) -> Result<()>) -> Result<Pending> {
+    fn transact(
+        &self,
+        change: &mut dyn FnMut(&mut Document) -> Result<()>,
+        durable: Durable,
+    ) -> Result<Replaced> {
         let folder = Folder::open_or_make(&self.path)?;
         loop {
             let (lock, draft) = self.begin(&folder)?;
-            let mut document = read_in(&folder)?;
+            let (mut document, file) = read_in(&folder)?;
             change(&mut document)?;
+            let replaced = Replaced { _file: file };
             if !document.is_changed() {
-                return Ok(Pending(None));
+                return Ok(replaced);
             }
-            if draft.publish(&document.write(unix_ms()))? == Placed::Yes {
+            if draft.publish(&document.write(unix_ms()), durable)? {
                 // Others may go on from here. Where many do, the disk keeps what all of them have put in place at once.
                 drop(lock);
-                return Ok(Pending(Some(folder)));
+                if durable == Durable::Yes {
+                    folder.keep_names()?;
+                }
+                return Ok(replaced);
             }
         }
     }
@@ -219,12 +233,15 @@ pub fn claim(document: &Document, host: &Host, source: &Source, scope: &Scope, n
 /// How often, and after what pause, a document that another program may be writing in place is read again.
 const REREAD: (u32, Duration) = (5, Duration::from_millis(20));
 
-fn read_in(folder: &Folder) -> Result<Document> {
+/// Reads the registry, and gives the file in which it stands.
+fn read_in(folder: &Folder) -> Result<(Document, Option<File>)> {
     let mut again = REREAD.0;
     loop {
-        let Some((bytes, age)) = folder.read()? else { return Ok(Document::empty()) };
+        let Some(Content { bytes, age, file }) = folder.read()? else {
+            return Ok((Document::empty(), None));
+        };
         match Document::parse(bytes) {
-            Ok(document) => return Ok(document),
+            Ok(document) => return Ok((document, Some(file))),
             // Written in place this very moment, by a program that knows nothing better: it will be whole soon.
             Err(_) if again > 0 && age < Duration::from_secs(1) => {
                 again -= 1;

@@ -9,7 +9,7 @@
 //! | writes the registry, gives the lock back              |                                                            |
 //! | writes the pid file                                   |                                                            |
 //! | says go, the mark of the spawn, and the port          | opens the log, becomes the command                         |
-//! | waits until the disk keeps the registry               |                                                            |
+//! | removes empty cgroups that others have left           |                                                            |
 //! | reads the child's report up to its end                | the exec closes the report: nothing to say means it worked |
 //!
 //! Nobody forks while the lock is held. The child keeps its number and its inode over the exec, so what was registered is
@@ -65,7 +65,7 @@ use crate::handle::{self, Handle, Look};
 use crate::host::{Host, boot_ms, unix_ms};
 use crate::id::{Identity, Pid};
 use crate::record::Process;
-use crate::registry::{self, Claim, Document, Entry, Known, Pending, Put, Registry, Service, check_name};
+use crate::registry::{self, Claim, Document, Entry, Known, Put, Registry, Replaced, Service, check_name};
 use crate::select;
 use crate::source::{Source, Wants};
 use crate::status::End;
@@ -103,8 +103,6 @@ pub struct Started {
     pub identity: Identity,
     /// The process, held.
     pub handle: Handle,
-    /// Why a power failure could undo the entry, where the disk would not promise to keep it.
-    pub unkept: Option<Error>,
 }
 
 impl Started {
@@ -184,10 +182,10 @@ impl<'a> Starter<'a> {
         let claimed = self.look_at_child(pid, &order.name).and_then(|process| {
             let identity = process.identity(self.host.place());
             let handle = hold(self.host, self.source, &identity)?;
-            let (service, pending) = self.claim(order, &process, group)?;
-            Ok((service, pending, identity, handle))
+            let (service, replaced) = self.claim(order, &process, group)?;
+            Ok((Started { service, identity, handle }, replaced))
         });
-        let (service, pending, identity, handle) = match claimed {
+        let (started, replaced) = match claimed {
             Ok(claimed) => claimed,
             Err(refusal) => {
                 // The end of the pipe is the word that it is not to go.
@@ -196,12 +194,15 @@ impl<'a> Starter<'a> {
                 return Err(refusal);
             }
         };
-        let mut started = Started { service, identity, handle, unkept: None };
         let word = child::Word::of(&started.service, order).to_string();
         let told = pidfile::write(order.pidfile.as_deref(), pid)
             .and_then(|()| go.write_all(word.as_bytes()).map_err(|_| killed_early(&order.name)));
         drop(go);
-        started.unkept = pending.keep().err();
+        // While the child becomes the command there is time.
+        drop(replaced);
+        if let Some(group) = group {
+            group.tidy();
+        }
         let mut said = Vec::new();
         let heard = report.read_to_end(&mut said);
         let outcome = match (told, child::Failure::read(&said)) {
@@ -232,11 +233,8 @@ impl<'a> Starter<'a> {
             Ok(inside) => inside,
             Err(error) => return error.into(),
         };
-        let claimed = self
-            .claim(order, &process, inside.group())
-            .and_then(|(service, pending)| pending.keep().map(|()| service).map_err(Refusal::Failed));
-        let service = match claimed {
-            Ok(service) => service,
+        let service = match self.claim(order, &process, inside.group()) {
+            Ok((service, _)) => service,
             Err(refusal) => {
                 inside.leave();
                 return refusal;
@@ -259,8 +257,8 @@ impl<'a> Starter<'a> {
         order: &Order,
         process: &Process,
         group: Option<&Group>,
-    ) -> std::result::Result<(Service, Pending), Refusal> {
-        let Put { result, pending } = self.registry.put(|document| {
+    ) -> std::result::Result<(Service, Replaced), Refusal> {
+        let Put { result, replaced } = self.registry.put(|document| {
             match self.ask(document, order) {
                 Ok(_) => {}
                 Err(Refusal::Failed(error)) => return Err(error),
@@ -280,7 +278,7 @@ impl<'a> Starter<'a> {
             document.insert(&service);
             Ok(Ok(service))
         })?;
-        result.map(|service| (service, pending))
+        result.map(|service| (service, replaced))
     }
 
     /// Decides whether the name is to be had. Gives what a dead holder left.

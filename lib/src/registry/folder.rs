@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::error::{Error, Kind, Result};
@@ -141,8 +142,8 @@ impl Folder {
         Ok(Some((file, facts)))
     }
 
-    /// Reads the registry as it is now, and how long ago it was written; none where there is none.
-    pub(super) fn read(&self) -> Result<Option<(Vec<u8>, Duration)>> {
+    /// Reads the registry as it is now; none where there is none.
+    pub(super) fn read(&self) -> Result<Option<Content>> {
         let Some((file, facts)) = self.open_own(&self.name, OFlag::O_RDONLY)? else { return Ok(None) };
         let on = || self.path.display().to_string();
         let size = u64::try_from(facts.st_size).unwrap_or(0);
@@ -163,7 +164,7 @@ impl Folder {
         }
         let written = Duration::from_secs(u64::try_from(facts.st_mtime).unwrap_or(0));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ok(Some((bytes, now.saturating_sub(written))))
+        Ok(Some(Content { bytes, age: now.saturating_sub(written), file }))
     }
 
     /// Which file has a name now; none where there is none.
@@ -202,11 +203,32 @@ impl Folder {
         }
     }
 
+    /// Tells whether the file system writes a file before the name by which it replaces the registry, so that a power
+    /// failure leaves the one or the other, whole.
+    ///
+    /// ext4 does so (ext4(5), `auto_da_alloc`), where there is a file to replace, and has set the room aside by the time
+    /// the file is written; tmpfs has no disk. btrfs has stopped to (Linux 3.17); XFS and network file systems never did.
+    fn replaces_whole(&self) -> Result<bool> {
+        let known = nix::sys::statfs::fstatfs(&self.fd)
+            .is_ok_and(|facts| [EXT4_SUPER_MAGIC, TMPFS_MAGIC].contains(&facts.filesystem_type()));
+        Ok(known && self.file_id(&self.name)?.is_some())
+    }
+
     /// Gives the registry another name, in the same folder.
     pub(super) fn set_aside(&self, name: &OsStr) -> Result<()> {
         renameat(&self.fd, self.name.as_os_str(), &self.fd, name)
             .map_err(|errno| Error::system("set registry aside", self.path.display(), errno))
     }
+}
+
+/// What the registry holds at one moment.
+pub(super) struct Content {
+    /// All of it.
+    pub(super) bytes: Vec<u8>,
+    /// How long ago it was written.
+    pub(super) age: Duration,
+    /// The file in which it stands.
+    pub(super) file: File,
 }
 
 /// A file that is being written and has no name yet that anybody looks for.
@@ -219,19 +241,19 @@ pub(super) struct Draft<'a> {
     named: bool,
 }
 
-/// What became of an attempt to put a draft in place.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Placed {
-    /// It is in place.
+/// Whether a new version of the registry is to survive a power failure. Some version does, whole, either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// It is safe before it is put in place, and its name after [`Folder::keep_names`].
     Yes,
-    /// Somebody took the draft away: the lock was taken over, see `lock`.
-    TakenAway,
+    /// Nobody waits for the disk, unless the file system would not keep the version before.
+    No,
 }
 
 impl Draft<'_> {
-    /// Writes the content, makes it safe against power failure, and puts it in place of the registry in one step. Its new
-    /// name is safe after [`Folder::keep_names`].
-    pub(super) fn publish(mut self, bytes: &[u8]) -> Result<Placed> {
+    /// Writes the content and puts it in place of the registry in one step. False: somebody took the draft away, since the
+    /// lock was taken over: see `lock`.
+    pub(super) fn publish(self, bytes: &[u8], durable: Durable) -> Result<bool> {
         let on = || self.folder.path.display().to_string();
         let failed = |error: std::io::Error| Error::system("write registry", on(), error);
         let size = bytes.len() as u64;
@@ -244,30 +266,23 @@ impl Draft<'_> {
             return Err(failed(std::io::Error::from_raw_os_error(Errno::EFBIG as i32)));
         }
         (&self.file).write_all(bytes).map_err(failed)?;
-        self.file.sync_all().map_err(failed)?;
         let folder = self.folder;
-        match renameat(&folder.fd, self.name.as_os_str(), &folder.fd, folder.name.as_os_str()) {
-            Ok(()) => {
-                self.named = true;
-                Ok(Placed::Yes)
-            }
-            Err(Errno::ENOENT) => Ok(Placed::TakenAway),
-            Err(errno) => Err(failed(errno.into())),
+        if durable == Durable::Yes || !folder.replaces_whole()? {
+            self.file.sync_all().map_err(failed)?;
         }
+        self.rename("write registry", &folder.name).map(|file| file.is_some())
     }
 
-    /// Puts the draft in place of another file of the folder.
-    pub(super) fn rename(mut self, name: &OsStr) -> Result<std::result::Result<File, Placed>> {
+    /// Puts the draft in place of another file of the folder, and gives it. None: somebody took it away.
+    pub(super) fn rename(mut self, what: &'static str, name: &OsStr) -> Result<Option<File>> {
         let folder = self.folder;
+        let failed = |error: std::io::Error| Error::system(what, folder.path.display(), error);
         match renameat(&folder.fd, self.name.as_os_str(), &folder.fd, name) {
             Ok(()) => self.named = true,
-            Err(Errno::ENOENT) => return Ok(Err(Placed::TakenAway)),
-            Err(errno) => return Err(Error::system("take over registry lock", folder.path.display(), errno)),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(failed(errno.into())),
         }
-        self.file
-            .try_clone()
-            .map(Ok)
-            .map_err(|error| Error::system("take over registry lock", folder.path.display(), error))
+        self.file.try_clone().map(Some).map_err(failed)
     }
 }
 

@@ -145,7 +145,7 @@ fn take_over(folder: &Folder, name: &OsStr) -> Result<Option<File>> {
     draft.file.try_lock().map_err(|error| {
         Error::system("lock registry", folder.path().display(), std::io::Error::from(error))
     })?;
-    Ok(draft.rename(name)?.ok())
+    draft.rename("take over registry lock", name)
 }
 
 /// Who holds a lock, as the kernel tells it (`/proc/locks`, `proc_locks(5)`). None where it does not show.

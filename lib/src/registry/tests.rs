@@ -316,7 +316,7 @@ fn a_name_is_claimed_once_while_its_holder_lives() {
 fn a_lock_that_is_held_is_waited_for_and_its_holder_is_named() {
     let place = place();
     place.write(r#"{"version":"3.0.0"}"#);
-    let lock = std::fs::File::create(place.folder.path().join("state/registry.json.flock")).expect("a file");
+    let lock = File::create(place.folder.path().join("state/registry.json.flock")).expect("a file");
     lock.lock().expect("locked");
     let short = place.registry.clone().lock_timeout(Duration::from_millis(30));
     let error = short.change(|document| Ok(document.remove_session("x"))).expect_err("busy");

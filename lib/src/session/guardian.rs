@@ -16,6 +16,7 @@ use super::terminal::Terminal;
 use super::{Ended, Isolation, Observer, Plan, Setting, Summary};
 use crate::error::{Error, Result};
 use crate::id::Pid;
+use crate::registry::{Put, Replaced};
 use crate::signal::Signal;
 use crate::source::Wants;
 use crate::status::End;
@@ -83,28 +84,27 @@ pub(super) fn guard(
         dead: false,
     };
     let entry = guardian.let_go(plan);
-    if let Some(errno) = guardian.failed {
-        let _ = sys::wait_for(worker);
-        let what = if plan.isolate == Isolation::Pidns { "make pid namespace" } else { "prepare session" };
-        return Err(Error::system(what, "", errno));
-    }
-    while guardian.done.is_none() && !guardian.dead {
-        guardian.wait(true);
-        guardian.take_signals();
-        guardian.look_at_caller();
-        guardian.listen();
-    }
-    let summary = guardian.finish(plan);
-    match entry {
-        Entry::Taken(error) => return Err(error),
-        Entry::Made(registry, owner) => {
-            if let Err(error) = register::leave(registry, plan, &owner, setting) {
-                guardian.family.fault(&error);
-            }
+    let summary = match guardian.failed {
+        Some(errno) => {
+            let pidns = plan.isolate == Isolation::Pidns;
+            let what = if pidns { "make pid namespace" } else { "prepare session" };
+            Err(Error::system(what, "", errno))
         }
-        Entry::None => {}
+        None => Ok(guardian.live(plan)),
+    };
+    if let Entry::Made(registry, owner) = &entry
+        && let Err(error) = register::leave(registry, plan, owner, setting)
+    {
+        guardian.family.fault(&error);
     }
-    Ok(summary)
+    if guardian.done.is_some() || guardian.failed.is_some() {
+        // It has said its last word, and had the time to exit meanwhile.
+        let _ = sys::wait_for(worker);
+    }
+    match (summary, entry) {
+        (Ok(_), Entry::Taken(error)) => Err(error),
+        (summary, _) => summary,
+    }
 }
 
 /// The parent of this process, if it waits for it: none where this process was made independent of it.
@@ -143,22 +143,31 @@ struct Guardian<'a> {
 }
 
 impl Guardian<'_> {
-    /// Waits until the worker is ready, registers the session, and lets the command run. A session of the same id that
-    /// lives is the one failure that keeps it from running.
+    /// Registers the session while the worker gets ready, and lets the command run. A session of the same id that lives
+    /// is the one failure that keeps it from running.
     fn let_go<'p>(&mut self, plan: &'p Plan) -> Entry<'p> {
+        let Put { result: entry, replaced } = register::enter(plan, self.setting).unwrap_or_else(|error| {
+            self.family.fault(&error);
+            Put { result: Entry::None, replaced: Replaced::default() }
+        });
         while self.command.is_none() && !self.dead && self.failed.is_none() {
             self.wait(false);
             self.listen();
         }
-        if self.failed.is_some() {
-            return Entry::None;
-        }
-        let entry = register::enter(plan, self.setting).unwrap_or_else(|error| {
-            self.family.fault(&error);
-            Entry::None
-        });
         self.link.say(if matches!(entry, Entry::Taken(_)) { Word::Never } else { Word::Go });
+        drop(replaced);
         entry
+    }
+
+    /// Lives until the worker is done or dead, and puts everything back.
+    fn live(&mut self, plan: &Plan) -> Summary {
+        while self.done.is_none() && !self.dead {
+            self.wait(true);
+            self.take_signals();
+            self.look_at_caller();
+            self.listen();
+        }
+        self.finish(plan)
     }
 
     fn wait(&self, for_signals: bool) {
@@ -268,13 +277,10 @@ impl Guardian<'_> {
     /// Ends what the worker could not, and puts everything back.
     fn finish(&mut self, plan: &Plan) -> Summary {
         self.listen();
-        let left = if let Some(left) = self.done {
-            let _ = sys::wait_for(self.worker);
-            left
-        } else {
+        let left = self.done.unwrap_or_else(|| {
             self.family.command = self.command;
             end_all(plan, self.setting, &mut self.family)
-        };
+        });
         let ended = self.ended.unwrap_or(Ended::Broken);
         if let Some(terminal) = &self.terminal {
             terminal.restore(!matches!(ended, Ended::Command(End::Exited(_))));

@@ -10,7 +10,9 @@ use super::{Isolation, Plan, Setting};
 use crate::error::{Error, Kind, Result};
 use crate::host::unix_ms;
 use crate::id::{Identity, Pid};
-use crate::registry::{Document, Registry, Scope, Service, Session, judge, judge_session, quoted};
+use crate::registry::{
+    Document, Put, Registry, Replaced, Scope, Service, Session, judge, judge_session, quoted,
+};
 use crate::source::Wants;
 
 /// How long the lock is waited for.
@@ -27,13 +29,15 @@ pub(super) enum Entry<'a> {
 }
 
 /// Registers this process as the owner of the session.
-pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Entry<'a>> {
-    let Some(registry) = &plan.registry else { return Ok(Entry::None) };
+pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Put<Entry<'a>>> {
+    let Some(registry) = &plan.registry else {
+        return Ok(Put { result: Entry::None, replaced: Replaced::default() });
+    };
     let wants = Wants { identity: true, ..Wants::default() };
     let gone = || Error::new(Kind::System, "find this process", "/proc", "it is not there");
     let own = setting.source.reader(wants).read(Pid::this())?.ok_or_else(gone)?;
     let owner = own.identity(setting.host.place());
-    let put = registry.clone().lock_timeout(PATIENCE).put(|document| {
+    registry.clone().lock_timeout(PATIENCE).put(|document| {
         if let Ok(Some(other)) = document.session(&plan.id)
             && judge_session(setting.host, setting.source, &other).is_alive()
         {
@@ -47,8 +51,7 @@ pub(super) fn enter<'a>(plan: &'a Plan, setting: Setting<'_>) -> Result<Entry<'a
         }
         document.insert_session(&session);
         Ok(Entry::Made(registry, owner.clone()))
-    });
-    put.map(|put| put.result)
+    })
 }
 
 /// Takes the session out of the registry, and its services that have ended.

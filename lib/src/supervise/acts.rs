@@ -59,9 +59,8 @@ impl Keeper<'_> {
         note(Memory::FIELD, serde_json::to_value(memory).unwrap_or_default());
         note("restarts", restarts.into());
         match self.starter.start(&order) {
-            Ok(Started { service, identity, unkept, .. }) => Ok(Tended {
+            Ok(Started { service, identity, .. }) => Ok(Tended {
                 events: vec![Event {
-                    why: unkept.map(|error| error.to_string()),
                     tries: memory.tries,
                     ..Event::now(Happening::Started, &service.scope, &service.name, Some(identity.clone()))
                 }],
