@@ -33,7 +33,8 @@ impl Tone {
             Self::Faint => anstyle::Style::new().effects(Effects::DIMMED),
             Self::Heading => anstyle::Style::new().effects(Effects::BOLD),
             Self::Good => AnsiColor::Green.on_default(),
-            Self::Notice => AnsiColor::Yellow.on_default().effects(Effects::BOLD),
+            // Yellow cannot be read on white.
+            Self::Notice => AnsiColor::Magenta.on_default().effects(Effects::BOLD),
             Self::Bad => AnsiColor::Red.on_default().effects(Effects::BOLD),
         }
     }
@@ -293,6 +294,33 @@ mod tests {
         assert_eq!(lines("immeasurable x", 4), ["immeasurable", "x"]);
         assert_eq!(lines("日本 語", 4), ["日本", "語"]);
         assert_eq!(lines("one", 80), ["one"]);
+    }
+
+    /// How light a colour is to the eye, between 0 and 1, as the rules for pages of the web count it.
+    fn lightness((red, green, blue): (u8, u8, u8)) -> f64 {
+        let part = |value: u8| (f64::from(value) / 255.0).powf(2.2);
+        0.2126 * part(red) + 0.7152 * part(green) + 0.0722 * part(blue)
+    }
+
+    #[test]
+    fn every_colour_can_be_read_on_black_and_on_white() {
+        /// The first eight colours of xterm, which are the hardest to read of those in use.
+        const XTERM: [(u8, u8, u8); 8] = [
+            (0, 0, 0),
+            (205, 0, 0),
+            (0, 205, 0),
+            (205, 205, 0),
+            (0, 0, 238),
+            (205, 0, 205),
+            (0, 205, 205),
+            (229, 229, 229),
+        ];
+        for tone in [Tone::Heading, Tone::Faint, Tone::Plain, Tone::Good, Tone::Notice, Tone::Bad] {
+            let Some(anstyle::Color::Ansi(colour)) = tone.style().get_fg_color() else { continue };
+            let own = lightness(XTERM[colour as usize]);
+            let (black, white) = ((own + 0.05) / 0.05, 1.05 / (own + 0.05));
+            assert!(black > 2.0 && white > 2.0, "{tone:?}: {black:.1} on black, {white:.1} on white");
+        }
     }
 
     #[test]

@@ -25,12 +25,14 @@ pub(super) trait Facts {
     fn memory(&self) -> Option<Cell>;
     fn state(&self) -> Option<Cell>;
     fn outcome(&self) -> Option<Cell>;
-    fn exit(&self) -> Option<Cell>;
+    fn event(&self) -> Option<Cell>;
     fn scope(&self) -> Option<Cell>;
     fn alive(&self) -> Option<Cell>;
     fn severity(&self) -> Option<Cell>;
     /// What stands out: words in front of the command, which no window is too narrow for.
     fn notes(&self) -> Cell;
+    /// What a row is about beside its process: a socket, a port, a file, a service that is not there.
+    fn about(&self) -> Cell;
     /// The command line as a person would type it, else the name: in brackets, as ps(1) has it, unless it is dead.
     fn command(&self, longest: Option<usize>) -> Cell;
     /// An argument vector, or a command line that was written as one text.
@@ -97,16 +99,23 @@ impl Facts for Record {
     fn outcome(&self) -> Option<Cell> {
         let word = self.text("outcome")?;
         let tone = match word.as_str() {
-            "exited" | "already-gone" | "gone" | "ready" => Tone::Good,
+            "exited" | "already-gone" | "gone" | "ready" | "free" | "quiet" => Tone::Good,
             "killed" | "protected" | "foreign" | "identity-changed" => Tone::Notice,
-            "survived" | "not-permitted" => Tone::Bad,
+            "survived" | "not-permitted" | "held" | "unsettled" | "changing" | "missing" => Tone::Bad,
             _ => Tone::Plain,
         };
         Some(Cell::new(tone, word.replace('-', " ")))
     }
 
-    fn exit(&self) -> Option<Cell> {
-        self.plain("exit_signal").or_else(|| self.plain("exit_status"))
+    fn event(&self) -> Option<Cell> {
+        let word = self.text("event")?;
+        let tone = match word.as_str() {
+            "recovered" => Tone::Good,
+            "orphaned" | "unhealthy" | "left" => Tone::Notice,
+            "zombie" | "failed" | "refused" | "reload-refused" => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        Some(Cell::new(tone, word))
     }
 
     fn scope(&self) -> Option<Cell> {
@@ -168,6 +177,12 @@ impl Facts for Record {
         if let Some(reason) = self.text("reason") {
             note(Tone::Notice, &reason);
         }
+        match (self.text("event"), self.text("exit_signal"), self.number("exit_status")) {
+            (None, ..) | (_, None, None) => {}
+            (_, Some(signal), _) => note(Tone::Notice, &format!("killed by {signal}")),
+            (_, _, Some(0)) => note(Tone::Faint, "exit 0"),
+            (_, _, Some(status)) => note(Tone::Notice, &format!("exit {status}")),
+        }
         if let Some(channel) = self.text("wchan") {
             note(Tone::Bad, &format!("waits in {channel}"));
         }
@@ -176,6 +191,30 @@ impl Facts for Record {
             note(Tone::Bad, &format!("replaced by {}{place}", in_words(replaced)));
         }
         notes
+    }
+
+    fn about(&self) -> Cell {
+        let text = |name: &str| self.plain(name).map(|cell| cell.text());
+        let port = || {
+            // The port of a service is no part of what became of its process.
+            let first = text("port").filter(|_| self.get("pid").is_none())?;
+            let last = text("last_port").map_or(String::new(), |last| format!("..{last}"));
+            let protocol = text("protocol").map_or(String::new(), |protocol| format!("/{protocol}"));
+            Some(format!("port {first}{last}{protocol}"))
+        };
+        let mut about = Cell::default();
+        let sockets = self.get("sockets").and_then(|raw| found("sockets", raw)).map(|cell| cell.text());
+        let mut note = |text: Option<String>| {
+            if let Some(text) = text {
+                about.push(Tone::Plain, format!("[{text}]"));
+                about.space(1);
+            }
+        };
+        note(sockets);
+        note(port().or_else(|| self.get("address").and_then(|_| held::one(self))));
+        note(text("file"));
+        note(text("name").map(|name| format!("service {name}")));
+        about
     }
 
     fn command(&self, longest: Option<usize>) -> Cell {
@@ -221,6 +260,7 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
         Ok(ms) if name.ends_with("_ms") => short_duration(Duration::from_millis(ms)),
         Ok(bytes) if name.ends_with("_bytes") => short_size(bytes),
         _ if name == "evidence" => evidence(raw),
+        _ if is_time(name) => time(raw),
         _ if name == "sockets" => held::in_words(raw).unwrap_or_else(|| in_words(raw)),
         _ => in_words(raw),
     };
@@ -230,6 +270,20 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
         _ => Tone::Plain,
     };
     (!text.is_empty()).then(|| Cell::new(tone, text))
+}
+
+/// Tells whether a field says when something was, by the wall clock.
+pub(super) fn is_time(name: &str) -> bool {
+    name == "at" || name.ends_with("_at")
+}
+
+/// A moment as people read it: its heading says that it is UTC.
+fn time(raw: &RawValue) -> String {
+    let text = in_words(raw);
+    match (parse_rfc3339(&text), text.strip_suffix('Z').and_then(|bare| bare.split_once('T'))) {
+        (Some(_), Some((day, time))) => format!("{day} {time}"),
+        _ => text,
+    }
 }
 
 /// Pieces of evidence, the proving ones first, each kind in words.

@@ -12,7 +12,8 @@ pub(super) fn in_words(raw: &RawValue) -> Option<String> {
     words.map(|words| words.join(", "))
 }
 
-fn one(socket: &Record) -> Option<String> {
+/// One socket in a few words.
+pub(super) fn one(socket: &Record) -> Option<String> {
     let text = |name: &str| socket.field::<Text>(name).ok().flatten().map(|text| visible(text.bytes()));
     let end = |address: &str, port: &str| {
         let (address, port): (String, u16) = (socket.text(address)?, socket.field(port).ok()??);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::cell::{Cell, Tone};
+use super::facts::is_time;
 use super::kin::Family;
 use super::picture;
 use super::row::{Align, COMMAND, Kind, Row, STAYS, Spec};
@@ -40,6 +41,10 @@ const MOST_FOUND: usize = 6;
 const LEAST_WRAPPED: usize = 16;
 /// What may be found at its place as well, and leaves first when the window is narrow.
 const ASIDE: [&str; 3] = ["log", "pidfile", "machine"];
+/// What must not be read without: it does not leave a narrow window.
+const WARNING: &str = "dry_run";
+/// What rows that come over time say in front of the command where the table was begun without such a column.
+const LATE: [&str; 2] = ["service", "why"];
 /// The column of a path that loses its first folders before it is cut.
 const SCOPE: &str = "scope";
 /// Columns between two fields.
@@ -150,6 +155,8 @@ struct Table {
     columns: Vec<Column>,
     /// What stands above the commands; nothing where there are none.
     rest: &'static str,
+    /// Those of [`LATE`] that are said in front of the command.
+    late: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -169,7 +176,9 @@ impl Table {
         let columns = if chosen.is_empty() { natural(kind, rows) } else { asked(kind, rows, chosen) };
         let flows = kind.flows() && chosen.is_empty();
         let rest = if flows || rows.iter().any(|row| row.rest.width() > 0) { kind.rest() } else { "" };
-        let mut table = Self { kind, columns, rest };
+        let has = |name: &&str| columns.iter().any(|column| column.name == **name);
+        let late = LATE.into_iter().filter(|name| flows && !has(name)).collect();
+        let mut table = Self { kind, columns, rest, late };
         for column in &mut table.columns {
             column.width = column.width.max(Cell::new(Tone::Heading, &column.heading).width());
         }
@@ -247,7 +256,7 @@ impl Table {
         let room = style.width.map(|window| window.saturating_sub(used).max(LEAST_WRAPPED));
         let mut rest = match room.filter(|_| self.kind.wraps()) {
             Some(room) => row.rest.wrapped(room),
-            None => vec![row.rest.clone()],
+            None => vec![self.late(row)],
         };
         self.line(cell, std::mem::take(&mut rest[0]), style).write_line(style, out);
         for more in rest.into_iter().skip(1) {
@@ -260,6 +269,17 @@ impl Table {
             // To be copied, so it is whole in any window.
             below.clone().write_line(&Style { width: None, ..*style }, out);
         }
+    }
+
+    /// What takes the rest of the line of a row: with what was not known to come when the columns were chosen.
+    fn late(&self, row: &Row) -> Cell {
+        let mut rest = Cell::default();
+        for cell in self.late.iter().filter_map(|name| row.cell(name)) {
+            rest.push(Tone::Plain, format!("[{}]", cell.text()));
+            rest.space(1);
+        }
+        rest.append(row.rest.clone());
+        rest
     }
 
     /// Puts cells side by side, each padded to its column.
@@ -289,10 +309,12 @@ impl Table {
 /// The columns of the kind that any row fills, then those of what the rows have beside them.
 fn natural(kind: Kind, rows: &[Row]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
+    // What comes after the first rows should not be wider than they are.
+    let more = kind.flows() || rows.len() >= MOST_HELD;
     for spec in kind.specs() {
         let expected = kind.flows() && spec.least > 0;
         if expected || rows.iter().any(|row| row.cell(spec.name).is_some()) {
-            columns.push(Column::known(spec, if expected { spec.least } else { 0 }));
+            columns.push(Column::known(spec, if more { spec.least } else { 0 }));
         }
     }
     let most = if kind.specs().is_empty() { usize::MAX } else { columns.len() + MOST_FOUND };
@@ -303,6 +325,13 @@ fn natural(kind: Kind, rows: &[Row]) -> Vec<Column> {
         {
             columns.push(Column::found(name, cell));
         }
+    }
+    if kind == Kind::Summary {
+        // Of totals that do not fit, those leave first that count nothing.
+        let counts = |name: &str| {
+            rows.iter().filter_map(|row| row.cell(name)).any(|cell| !matches!(cell.text().as_str(), "0"))
+        };
+        columns.iter_mut().filter(|column| !counts(&column.name)).for_each(|column| column.rank = 1);
     }
     columns
 }
@@ -336,8 +365,14 @@ impl Column {
         let bare = name.strip_suffix("_ms").or_else(|| name.strip_suffix("_bytes"));
         let align = if bare.is_some() || first.is_number() { Align::Right } else { Align::Left };
         let heading = if name == "evidence" { "why" } else { bare.unwrap_or(name) };
-        let heading = heading.replace('_', " ").to_uppercase();
-        let rank = if ASIDE.contains(&name) { 0 } else { 7 };
+        let zone = if is_time(name) { " (UTC)" } else { "" };
+        let heading = format!("{}{zone}", heading.replace('_', " ").to_uppercase());
+        let rank = match name {
+            WARNING => STAYS,
+            _ if ASIDE.contains(&name) => 0,
+            _ if is_time(name) => 6,
+            _ => 7,
+        };
         Self { name: Cow::Owned(name.to_owned()), heading, align, rank, width: 0 }
     }
 }

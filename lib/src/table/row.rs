@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::cell::{Cell, Tone};
 use super::facts::{Facts, found};
 use super::show::Style;
@@ -74,10 +76,10 @@ const PROCESS: &[Spec] = &[
 const OUTCOME: &[Spec] = &[
     PID,
     NAME,
-    spec("outcome", "OUTCOME", Align::Left, 9, 9, Facts::outcome),
+    spec("outcome", "OUTCOME", Align::Left, 9, 10, Facts::outcome),
     spec("signal", "SIGNAL", Align::Left, 5, 6, |record| record.plain("signal")),
-    spec("elapsed", "AFTER", Align::Right, 4, 6, |record| record.duration("elapsed_ms")),
-    spec("via", "VIA", Align::Left, 2, 8, |record| record.words("via")),
+    spec("elapsed", "AFTER", Align::Right, 4, 5, |record| record.duration("elapsed_ms")),
+    spec("via", "VIA", Align::Left, 2, 10, |record| record.words("via")),
 ];
 
 const SERVICE: &[Spec] = &[
@@ -90,12 +92,7 @@ const SERVICE: &[Spec] = &[
     AGE,
 ];
 
-const EVENT: &[Spec] = &[
-    PID,
-    NAME,
-    spec("event", "EVENT", Align::Left, 9, 10, |record| record.plain("event")),
-    spec("exit", "EXIT", Align::Right, 4, 5, Facts::exit),
-];
+const EVENT: &[Spec] = &[PID, NAME, spec("event", "EVENT", Align::Left, 9, 12, Facts::event)];
 
 const FINDING: &[Spec] = &[
     spec("severity", "SEVERITY", Align::Left, STAYS, 0, Facts::severity),
@@ -130,7 +127,7 @@ const SAID_ELSEWHERE: [&str; 22] = [
     "outcome",
     "signal",
     "elapsed_ms",
-    "via",
+    "catches_chld",
     "reason",
     "wchan",
     "replaced_by",
@@ -159,6 +156,10 @@ const OF_SERVICE: [&str; 15] = [
     "cgroup",
     "cgroup_id",
 ];
+
+/// What an outcome or an event may be about beside its process: said in front of the command, so that a row does not
+/// need the columns of the first one.
+const ABOUT_ROW: [&str; 6] = ["sockets", "address", "port", "last_port", "protocol", "file"];
 
 /// Fields of a process that records of other types show too.
 const OF_OTHERS: [&str; 6] = ["pid", "started_at", "user", "comm", "rss_bytes", "cpu_ms"];
@@ -216,7 +217,9 @@ impl Kind {
             Self::Summary | Self::Other => !of_process || OF_OTHERS.contains(&name),
             Self::Process if ON_REQUEST.contains(&name) => true,
             Self::Service | Self::Outcome if OF_SERVICE.contains(&name) => false,
+            Self::Outcome | Self::Event if ABOUT_ROW.contains(&name) => false,
             Self::Event if name == "event" => false,
+            Self::Outcome if name == "via" => false,
             Self::Finding if matches!(name, "why" | "fix") || ABOUT.contains(&name) => false,
             Self::Socket if matches!(name, "why" | "path" | "inode" | "pid") => false,
             _ => !of_process && !SAID_ELSEWHERE.contains(&name),
@@ -251,6 +254,9 @@ impl Row {
         let mut rest = Cell::default();
         if chosen.is_empty() || chosen.iter().any(|name| COMMAND.contains(&name.as_str())) {
             rest.append(record.notes());
+            if kind.flows() {
+                rest.append(record.about());
+            }
             match kind {
                 Kind::Finding | Kind::Socket => rest.append(record.plain("why").unwrap_or_default()),
                 Kind::Summary | Kind::Other if record.get("cmdline").is_none() => {}
@@ -295,9 +301,15 @@ fn natural(kind: Kind, record: &Record) -> Vec<Named> {
     let known = kind.specs().iter();
     let mut cells: Vec<Named> =
         known.filter_map(|spec| Some((Cow::Borrowed(spec.name), (spec.cell)(record)?))).collect();
-    // The port of a service is no part of what became of its process.
-    let aside = |name: &str| kind == Kind::Outcome && name == "port" && record.get("pid").is_some();
-    for (name, raw) in record.fields().filter(|(name, _)| kind.shows(name) && !aside(name)) {
+    // A plan carries what the registry knows of the service that was named.
+    let planned = kind == Kind::Process && record.get("script").is_some();
+    let pid_in = |raw: &RawValue| serde_json::from_str(raw.get()).map(|root: Record| root.number("pid"));
+    let aside = |name: &str, raw: &RawValue| match name {
+        // Of who is its own root, its number says so.
+        "tree_root" => pid_in(raw).is_ok_and(|root| root == record.number("pid")),
+        _ => planned && OF_SERVICE.contains(&name),
+    };
+    for (name, raw) in record.fields().filter(|(name, raw)| kind.shows(name) && !aside(name, raw)) {
         cells.extend(found(name, raw).map(|cell| (Cow::Owned(name.to_owned()), cell)));
     }
     cells

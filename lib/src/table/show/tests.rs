@@ -63,7 +63,7 @@ PID  USER    AGE   CPU  COMMAND
 fn colour_comes_beside_the_word_and_only_when_asked() {
     let row = process(20, 0, r#","orphan":true"#, "node");
     let coloured = shown(Shape::Tree, Style { colour: true, ..PLAIN }, &[&row]);
-    assert!(coloured.contains("\x1b[1m\x1b[33m[orphan]\x1b[0m node"), "{coloured:?}");
+    assert!(coloured.contains("\x1b[1m\x1b[35m[orphan]\x1b[0m node"), "{coloured:?}");
     assert!(!shown(Shape::Tree, PLAIN, &[&row]).contains('\x1b'));
 }
 
@@ -79,15 +79,113 @@ fn outcomes_are_shown_one_by_one_as_they_come() {
     assert_eq!(
         row(r#","pid":7,"outcome":"exited","signal":"TERM","elapsed_ms":41,"via":["root"]"#),
         [
-            "    PID  OUTCOME    SIGNAL   AFTER  VIA       COMMAND\n",
-            "      7  ✔ exited   TERM      41ms  root      node x\n"
+            "    PID  OUTCOME     SIGNAL  AFTER  VIA         COMMAND\n",
+            "      7  ✔ exited    TERM     41ms  root        node x\n"
         ]
         .concat()
     );
     assert_eq!(
         row(r#","pid":8,"outcome":"survived","state":"D","wchan":"nfs_wait","via":["child","cookie"]"#),
-        "      8  ✘ survived  -            -  child, cookie  [waits in nfs_wait] node x\n"
+        "      8  ✘ survived  -           -  child, cookie  [waits in nfs_wait] node x\n"
     );
+}
+
+#[test]
+fn a_row_says_what_it_is_about_whatever_the_first_one_was() {
+    let held = r#""sockets":[{"protocol":"tcp","address":"::","port":80,"state":"listen"}]"#;
+    let rows = [
+        r#"{"type":"outcome","v":1,"pid":7,"cmdline":["node","x"],"outcome":"exited","elapsed_ms":4}"#.into(),
+        r#"{"type":"outcome","v":1,"port":80,"outcome":"free","elapsed_ms":4}"#.into(),
+        r#"{"type":"outcome","v":1,"port":80,"last_port":90,"protocol":"tcp","outcome":"unsettled"}"#.into(),
+        r#"{"type":"outcome","v":1,"file":"/srv/a\u001b","outcome":"changing"}"#.into(),
+        r#"{"type":"outcome","v":1,"name":"api","outcome":"missing"}"#.into(),
+        format!(
+            r#"{{"type":"outcome","v":1,"pid":8,"service":"web","cmdline":["sh"],"outcome":"held",{held}}}"#
+        ),
+        r#"{"type":"outcome","v":1,"pid":9,"port":80,"outcome":"protected","why":"pid 1"}"#.to_owned(),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    assert_eq!(
+        shown(Shape::Table, Style { width: Some(80), ..PLAIN }, &rows),
+        "    PID  OUTCOME     SIGNAL  AFTER  VIA         COMMAND
+      7  ✔ exited    -         4ms  -           node x
+      -  ✔ free      -         4ms  -           [port 80]
+      -  ✘ unsettled  -           -  -           [port 80..90/tcp]
+      -  ✘ changing   -           -  -           [/srv/a\\e]
+      -  ✘ missing    -           -  -           [service api]
+      8  ✘ held       -           -  -           [web] [tcp [::]:80] sh
+      9  ! protected  -           -  -           [pid 1]
+"
+    );
+}
+
+#[test]
+fn an_event_says_which_port_and_how_it_ended_and_the_time_has_room() {
+    let event = |name: &str, more: &str| {
+        format!(
+            r#"{{"type":"event","v":1,"pid":7,"event":"{name}","at":"2026-11-21T22:23:33.588Z","cmdline":["node"]{more}}}"#
+        )
+    };
+    let rows = [
+        event("started", ""),
+        event("listening", r#","protocol":"tcp","address":"127.0.0.1","port":80"#),
+        event("exited", r#","exit_status":0"#),
+        event("exited", r#","exit_status":3"#),
+        event("exited", r#","exit_signal":"KILL""#),
+        event("unregistered", r#","service":"api","port":80"#),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let view = |colour| shown(Shape::Table, Style { width: Some(80), colour, ..PLAIN }, &rows);
+    assert_eq!(
+        view(false),
+        "    PID  EVENT         AT (UTC)                 COMMAND
+      7  started       2026-11-21 22:23:33.588  node
+      7  listening     2026-11-21 22:23:33.588  [tcp 127.0.0.1:80] node
+      7  exited        2026-11-21 22:23:33.588  [exit 0] node
+      7  exited        2026-11-21 22:23:33.588  [exit 3] node
+      7  exited        2026-11-21 22:23:33.588  [killed by KILL] node
+      7  unregistered  2026-11-21 22:23:33.588  [api] node
+"
+    );
+    assert!(view(true).contains("\x1b[1m\x1b[35m[exit 3]"), "what went wrong stands out");
+}
+
+#[test]
+fn a_plan_says_why_each_is_in_it_and_nothing_of_what_the_registry_keeps() {
+    let of_service = r#","service":"api","script":"node a","command":["node","a"],"parent":{"pid":3},"cookie":"c","cgroup_id":2,"via":"named""#;
+    let rows = [
+        process(7, 0, of_service, "node a"),
+        process(8, 1, r#","via":"descendant","from":7,"protected":"init""#, "b"),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let view = shown(Shape::Table, PLAIN, &rows);
+    let heading: Vec<&str> = view.lines().next().unwrap_or_default().split_whitespace().collect();
+    let expected = "PID SERVICE USER AGE CPU MEMORY STATE VIA FROM PROTECTED COMMAND";
+    assert_eq!(heading, expected.split(' ').collect::<Vec<_>>(), "{view}");
+}
+
+#[test]
+fn a_column_that_says_nothing_new_takes_no_room_from_what_does() {
+    let rows = [
+        process(7, 0, r#","catches_chld":false,"tree_root":{"pid":7}"#, "node"),
+        process(8, 0, r#","tree_root":{"pid":8}"#, "node"),
+    ];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let heading = " PID  USER    AGE   CPU   MEMORY  STATE     COMMAND\n".trim_start();
+    assert!(shown(Shape::Table, PLAIN, &rows).starts_with(heading));
+    let other = process(9, 0, r#","tree_root":{"pid":7}"#, "node");
+    assert!(shown(Shape::Table, PLAIN, &[rows[0], &other]).contains("TREE ROOT"));
+}
+
+#[test]
+fn that_nothing_was_done_is_said_in_any_window() {
+    let zeros: String = (0..9).map(|number| format!(r#","count_{number}":0"#)).collect();
+    let totals = format!(r#"{{"type":"summary","v":1{zeros},"cleaned":3,"dry_run":true}}"#);
+    let view = shown(Shape::Table, Style { width: Some(40), ..PLAIN }, &[&totals]);
+    assert!(view.contains("CLEANED  DRY RUN\n") && view.contains("COUNT 0"), "{view}");
+    let row = r#"{"type":"service","v":1,"service":"api","alive":"dead","why":"it has ended long ago","action":"forget","dry_run":true}"#;
+    let view = shown(Shape::Table, Style { width: Some(44), ..PLAIN }, &[row]);
+    assert!(view.contains("DRY RUN"), "{view}");
 }
 
 #[test]
@@ -257,6 +355,13 @@ fn a_long_table_does_not_wait_for_its_end() {
     let record = Record::parse(process(7, 0, "", "a").as_bytes()).expect("a record");
     (0..MOST_HELD).for_each(|_| show.add(&record, &mut out));
     assert!(!out.is_empty());
+    let later = Record::parse(process(4_194_304, 0, "", "b").as_bytes()).expect("a record");
+    show.add(&later, &mut out);
+    show.end(&mut out);
+    let text = String::from_utf8(out).expect("UTF-8");
+    let ends = |line: &str| line.find("  ann").or_else(|| line.find("  USER"));
+    let (first, last) = (text.lines().next().unwrap_or_default(), text.lines().last().unwrap_or_default());
+    assert_eq!(ends(first), ends(last), "a larger number stands where the first ones do: {first:?} {last:?}");
 }
 
 #[test]
