@@ -43,10 +43,10 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pdoctor                                what is wrong, and the command that mends it
-  pdoctor --all                          what was looked at, too
-  pdoctor -q && ./start-dev              start only where everything can work
-  pdoctor | jq -r '.fix // empty'        the commands alone";
+  pdoctor                          what is wrong, and the command that mends it
+  pdoctor --all                    what was looked at, too
+  pdoctor -q && ./start-dev        start only where everything can work
+  pdoctor | jq -r '.fix // empty'  the commands alone";
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -35,9 +35,6 @@ pub const TOOL: Tool = Tool { name: "pdups", command: Args::command };
 #[derive(Parser)]
 #[command(name = "pdups", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
-    #[command(flatten)]
-    search: SearchArgs,
-
     /// What makes two processes instances of the same [default: role where roles are named, else command]
     #[arg(long, value_name = "WHAT", conflicts_with = "key")]
     by: Option<ByArg>,
@@ -79,6 +76,9 @@ struct Args {
     watch: bool,
 
     #[command(flatten)]
+    search: SearchArgs,
+
+    #[command(flatten)]
     look: LookArgs,
 }
 
@@ -102,11 +102,12 @@ enum Keep {
 
 const EXAMPLES: &str = "\
 Examples:
-  pdups --project . --by script               what runs twice in this project
+  pdups --project . --by script      what runs twice in this project
   pdups --role daemon=lsl-daemon --expect daemon=1
-                                              one daemon, neither more nor less
-  pdups --expect-from rules --watch           say so within a second when it is not so
-  pdups -p vite --keep newest | pkill-tree    end all but the newest";
+                                     one daemon, neither more nor less
+  pdups --expect-from rules --watch  say so within a second when it is not so
+  pdups -p vite --keep newest | pkill-tree
+                                     end all but the newest";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

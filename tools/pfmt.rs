@@ -57,11 +57,13 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pstree-json | jq -c 'select(.rss_bytes > 1e8)' | pfmt     big processes, as a tree
-  pfmt --columns pid,user,cmdline before.ndjson             a saved snapshot, three fields of it
-  pstree-json 4711 | pfmt --format dot | dot -Tsvg > t.svg  a picture of a process tree
-  ptrack list | pfmt --format csv > services.csv            for a spreadsheet
-  pstree-json | pfmt --totals                               and how much memory all of them use";
+  pstree-json | jq -c 'select(.rss_bytes > 1e8)' | pfmt
+                                                  big processes, as a tree
+  pfmt --columns pid,user,cmdline before.ndjson   three fields of a snapshot
+  pstree-json 4711 | pfmt --format dot | dot -Tsvg > t.svg
+                                                  a picture of a process tree
+  ptrack list | pfmt --format csv > services.csv  for a spreadsheet
+  pstree-json | pfmt --totals                     with the memory of all";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

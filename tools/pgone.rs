@@ -72,11 +72,11 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pgone 4711 --timeout 10s                             wait for the end of a process
-  pports 8001 | pkill-tree && pgone --port 8001        clear a port, and make sure
-  pgone api --port 8001 --settle 1s -t 30s             a service, and nobody took its port again
-  pgone --quiet-file build/out.js --for 2s -t 1m       nobody writes it any more
-  pgone --ready api --port 8001 -t 30s                 wait for the start instead";
+  pgone 4711 --timeout 10s                        wait for the end of a process
+  pports 8001 | pkill-tree && pgone --port 8001   clear a port, and make sure
+  pgone api --port 8001 --settle 1s -t 30s        nobody took its port again
+  pgone --quiet-file build/out.js --for 2s -t 1m  nobody writes it any more
+  pgone --ready api --port 8001 -t 30s            wait for the start instead";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

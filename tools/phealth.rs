@@ -100,12 +100,13 @@ struct Course {
 
 const EXAMPLES: &str = "\
 Examples:
-  phealth                                       all services, each with its own checks
-  phealth api --port 8001 --max-age 120s        one, and what it must do
-  phealth --unhealthy | pkill-tree              end what does not do its work
-  phealth --beat --quiet                        from cron: note who is well
-  phealth api --wait --timeout 60s && npm test  wait until it serves
-  phealth --summary                             the totals";
+  phealth                                 all services, each with its own checks
+  phealth api --port 8001 --max-age 120s  one, and what it must do
+  phealth --unhealthy | pkill-tree        end what does not do its work
+  phealth --beat --quiet                  from cron: note who is well
+  phealth api --wait --timeout 60s && npm test
+                                          wait until it serves
+  phealth --summary                       the totals";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

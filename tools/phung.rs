@@ -33,9 +33,6 @@ pub const TOOL: Tool = Tool { name: "phung", command: Args::command };
 #[derive(Parser)]
 #[command(name = "phung", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
-    #[command(flatten)]
-    search: SearchArgs,
-
     /// The time between the two samples
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     sample: Duration,
@@ -57,6 +54,9 @@ struct Args {
     kind: Vec<String>,
 
     #[command(flatten)]
+    search: SearchArgs,
+
+    #[command(flatten)]
     expect: ExpectArgs,
 
     #[command(flatten)]
@@ -65,11 +65,12 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  phung                                       what hangs, and why it counts as that
-  phung --kind spinning --sample 5s           who uses up a processor for five seconds
-  phung --project . | pkill-tree              end what hangs in this project
-  phung --beat 2m --kind heartbeat-overdue    services that have not given a sign of life
-  phung --expect 0 -q                         fail when anything hangs";
+  phung                              what hangs, and why it counts as that
+  phung --kind spinning --sample 5s  who uses up a processor for five seconds
+  phung --project . | pkill-tree     end what hangs in this project
+  phung --beat 2m --kind heartbeat-overdue
+                                     who gave no sign of life
+  phung --expect 0 -q                fail when anything hangs";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -130,12 +130,13 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pkeep api --health port:8001 -- ./serve        keep one service running
-  pkeep services.ndjson                          all of a file, as ptrack list writes them
-  ptrack list --project . | pkeep -              the registered ones of a project
-  * * * * * pkeep --once --quiet services.ndjson in a crontab
+  pkeep api --health port:8001 -- ./serve  keep one service running
+  pkeep services.ndjson                    all of a file
+  ptrack list --project . | pkeep -        the registered ones of a project
+  * * * * * pkeep --once --quiet services.ndjson
+                                           in a crontab
   pkeep api --on-fail 'mail -s api me' -- ./serve
-                                                 say when it is given up";
+                                           say when it is given up";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

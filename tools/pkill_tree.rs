@@ -125,11 +125,12 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pkill-tree 4711                                      end a process and all below it
-  porphans --pattern vitest | pkill-tree --grace 3s    end what a test run left behind
-  pkill-tree -n 4711 > plan.ndjson                     what would be ended; edit with jq, and
-  pkill-tree < plan.ndjson                             do exactly the part that is still valid
-  ptrack list --project . | pkill-tree                 stop all of a project";
+  pkill-tree 4711                       end a process and all below it
+  porphans --pattern vitest | pkill-tree --grace 3s
+                                        end what a test run left behind
+  pkill-tree -n 4711 > plan.ndjson      what would be ended: edit it,
+  pkill-tree < plan.ndjson              and do what is still valid
+  ptrack list --project . | pkill-tree  stop all of a project";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -24,9 +24,6 @@ pub const TOOL: Tool = Tool { name: "porphans", command: Args::command };
 #[derive(Parser)]
 #[command(name = "porphans", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
-    #[command(flatten)]
-    search: SearchArgs,
-
     /// Report also processes that no registry knows; needs a pattern
     #[arg(long)]
     untracked: bool,
@@ -34,6 +31,9 @@ struct Args {
     /// List every member of an orphaned tree, not only its root
     #[arg(short, long)]
     all: bool,
+
+    #[command(flatten)]
+    search: SearchArgs,
 
     #[command(flatten)]
     expect: ExpectArgs,
@@ -44,10 +44,12 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  porphans --pattern vitest | pkill-tree --grace 3s    end what a test run left behind
-  porphans --project . --patterns-from node-dev        what this project's node stack left
-  porphans --expect 0 -q                               fail a CI step when anything was left
-  porphans --untracked --pattern uvicorn               what runs without being registered";
+  porphans --pattern vitest | pkill-tree --grace 3s
+                                          end what a test run left behind
+  porphans --project . --patterns-from node-dev
+                                          what this project's node stack left
+  porphans --expect 0 -q                  fail a CI step when anything is left
+  porphans --untracked --pattern uvicorn  what runs without being registered";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -44,9 +44,6 @@ struct Args {
     #[arg(value_name = "PORT|RANGE|PATH")]
     operands: Vec<String>,
 
-    #[command(flatten)]
-    sockets: SocketArgs,
-
     /// Write nothing: exit 0 when somebody holds each of the operands, 1 when not
     #[arg(long, group = "question")]
     check: bool,
@@ -67,12 +64,15 @@ struct Args {
     #[arg(long, value_name = "FILE", group = "question")]
     locks: Vec<PathBuf>,
 
-    #[command(flatten)]
-    select: SelectorArgs,
-
     /// Stop at the first bad line of the input
     #[arg(long)]
     strict: bool,
+
+    #[command(flatten)]
+    sockets: SocketArgs,
+
+    #[command(flatten)]
+    select: SelectorArgs,
 
     #[command(flatten)]
     expect: ExpectArgs,
@@ -89,13 +89,13 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pports 8001                                       who listens on the port
-  pports 8001 | pkill-tree --retries 3              clear it; no client is touched
-  pports --check 8001 && echo taken                 only ask
-  port=$(pports --first-free 8001..8100)            take another one
-  pports --conflicts                                who holds a port of a registered service
-  pports --conflicts --watch                        say so as soon as somebody does
-  pports --locks db/LOCK                            who keeps a database from opening";
+  pports 8001                             who listens on the port
+  pports 8001 | pkill-tree --retries 3    clear it; no client is touched
+  pports --check 8001 && echo taken       only ask
+  port=$(pports --first-free 8001..8100)  take another one
+  pports --conflicts                      who holds the port of a service
+  pports --conflicts --watch              say so as soon as somebody does
+  pports --locks db/LOCK                  who keeps a database from opening";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

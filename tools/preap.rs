@@ -85,11 +85,12 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  preap --dry-run                               what would be done
-  * * * * * preap -q                            in a crontab: every minute, silent unless something is wrong
+  preap --dry-run                         what would be done
+  * * * * * preap -q                      in a crontab: silent while all is well
   preap --patterns-from node-dev --project . --min-age 30s
-                                                end the leftovers of a project, too
-  preap --pidfiles 'backend/.run/*.pid' --remove  tidy pid files";
+                                          end the leftovers of a project, too
+  preap --pidfiles 'backend/.run/*.pid' --remove
+                                          tidy pid files";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -99,12 +99,14 @@ enum Isolate {
 
 const EXAMPLES: &str = "\
 Examples:
-  psession -- npm test                       no worker, watcher or daemon of the tests stays
-  psession --grace 10s -- make integration   a longer time to clean up
-  psession --export CLAUDE_SESSION_ID -- bash    a shell whose services end with it
-  psession --keep gpg-agent -- ./release     one daemon may stay
-  psession --events 3 -- ./build 3> events.ndjson    what happened meanwhile
-  eval \"$(psession --hook)\"                  in a script that cannot be wrapped";
+  psession -- npm test                      no worker or daemon of it stays
+  psession --grace 10s -- make integration  a longer time to clean up
+  psession --export CLAUDE_SESSION_ID -- bash
+                                            its services end with this shell
+  psession --keep gpg-agent -- ./release    one daemon may stay
+  psession --events 3 -- ./build 3> events.ndjson
+                                            what happened meanwhile
+  eval \"$(psession --hook)\"                 in a script that cannot be wrapped";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

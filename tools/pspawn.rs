@@ -97,13 +97,17 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pspawn api --project . --log api.log -- npm run dev      start it, once for this project
-  pspawn api --project . --ensure -- npm run dev           the same, content when it runs
-  pspawn api --replace -- uvicorn main:app --port 8001     end the old one first
-  pspawn api --port 8001 --ready port:8001 -- ./serve      wait until it listens
-  pspawn check --timeout 30s -- npm test                   run to the end, and leave nothing behind
-  pspawn worker --foreground -- ./worker                   for supervisors: registers itself, becomes the worker
-  pkill-tree api                                           end it with all that it has started";
+  pspawn api --project . --log api.log -- npm run dev
+                                          start it, once for this project
+  pspawn api --project . --ensure -- npm run dev
+                                          the same, content when it runs
+  pspawn api --replace -- uvicorn main:app --port 8001
+                                          end the old one first
+  pspawn api --port 8001 --ready port:8001 -- ./serve
+                                          wait until it listens
+  pspawn check --timeout 30s -- npm test  to the end; nothing stays
+  pspawn worker --foreground -- ./worker  for supervisors: becomes the worker
+  pkill-tree api                          end all that it has started";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

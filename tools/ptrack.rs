@@ -36,12 +36,6 @@ struct Args {
     #[command(subcommand)]
     command: Command,
 
-    #[command(flatten)]
-    registry: RegistryArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
-
     /// Set a damaged registry aside under a dated name first, and begin a new one
     #[arg(long, global = true)]
     repair: bool,
@@ -49,6 +43,12 @@ struct Args {
     /// How long to wait while somebody else writes the registry
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = frame::duration, global = true)]
     lock_timeout: Duration,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Subcommand)]
@@ -84,11 +84,11 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  npm start & ptrack save orchestrator $!     register what was just started
-  ptrack status orchestrator && echo runs     yes or no by exit code
-  ptrack list --project . | pkill-tree        end all services of this project
-  pkill-tree --grace 3s api | ptrack rm -     end a service and forget it
-  ptrack get --pid 4711                       the name of the service that a process is";
+  npm start & ptrack save orchestrator $!  register what was just started
+  ptrack status orchestrator && echo runs  yes or no by exit code
+  ptrack list --project . | pkill-tree     end all services of this project
+  pkill-tree --grace 3s api | ptrack rm -  end a service and forget it
+  ptrack get --pid 4711                    which service a process is";
 
 /// What all commands work with.
 struct Desk {

@@ -50,9 +50,6 @@ struct Args {
     #[arg(value_name = "PID")]
     operands: Vec<String>,
 
-    #[command(flatten)]
-    select: SelectorArgs,
-
     /// Only events of this kind; repeatable
     #[arg(short, long, value_name = "EVENT", value_delimiter = ',')]
     event: Vec<Kind>,
@@ -90,6 +87,9 @@ struct Args {
     strict: bool,
 
     #[command(flatten)]
+    select: SelectorArgs,
+
+    #[command(flatten)]
     registry: RegistryArgs,
 
     #[command(flatten)]
@@ -98,17 +98,18 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pwatch                                      all that happens
+  pwatch                             all that happens
   pwatch --project . -e exited | jq -c '{comm, exit_status, exit_signal}'
-                                              how the processes of this project end
-  pwatch 4711 --until gone --timeout 30s      wait until a whole tree has ended
+                                     how the processes of this project end
+  pwatch 4711 --until gone --timeout 30s
+                                     wait until a whole tree has ended
   pwatch -p uvicorn --until listening:8001 --fail-on exited --timeout 1m
-                                              wait until a server is ready, or has failed
+                                     wait until a server is ready, or has failed
   pwatch --service api --fail-on exited,unregistered
-                                              say when a service has gone
+                                     say when a service has gone
   pstree-json > before; npm test; pwatch --from before --timeout 0s -e started
-                                              what a test run has left behind
-  pwatch --track -q                           keep the trees of registered services up to date";
+                                     what a test run has left behind
+  pwatch --track -q                  keep saved trees up to date";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -31,9 +31,6 @@ pub const TOOL: Tool = Tool { name: "pzombies", command: Args::command };
 #[derive(Parser)]
 #[command(name = "pzombies", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {
-    #[command(flatten)]
-    search: SearchArgs,
-
     /// Look again after this time, and report what is dead in both looks
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, conflicts_with = "once")]
     twice: Duration,
@@ -55,6 +52,9 @@ struct Args {
     parents: bool,
 
     #[command(flatten)]
+    search: SearchArgs,
+
+    #[command(flatten)]
     expect: ExpectArgs,
 
     #[command(flatten)]
@@ -63,10 +63,10 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  pzombies                                    who is dead, and who should have noticed
-  pzombies --parents | pkill-tree             end the parents: the next one reaps
-  pzombies --expect 0 -q                      fail a CI step when zombies pile up
-  pzombies --from before --from after         judge two snapshots of pstree-json";
+  pzombies                             who is dead, and who should have noticed
+  pzombies --parents | pkill-tree      end the parents: the next one reaps
+  pzombies --expect 0 -q               fail a CI step when zombies pile up
+  pzombies --from before --from after  judge two snapshots of pstree-json";
 
 /// A zombie that is reported.
 struct Zombie {

@@ -6,9 +6,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pdoctor -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pdoctor -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pdoctor -s a -l all -d 'Write also what is in order'
 complete -c pdoctor -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pdoctor -s h -l help -d 'Print help (see more with \'--help\')'

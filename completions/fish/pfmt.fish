@@ -7,9 +7,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pfmt -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pfmt -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pfmt -l totals -d 'Add a last record: how many processes these are, their memory, and what the machine has'
 complete -c pfmt -l strict -d 'Stop at the first bad line'
 complete -c pfmt -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'

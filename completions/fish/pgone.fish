@@ -11,9 +11,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pgone -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pgone -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pgone -l ready -d 'Wait for the contrary: services run, somebody listens on the ports, files are there (and quiet)'
 complete -c pgone -l strict -d 'Stop at the first bad line of the input'
 complete -c pgone -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'

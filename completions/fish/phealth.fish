@@ -20,9 +20,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c phealth -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c phealth -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c phealth -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c phealth -l wait -d 'Judge again and again until all are healthy'
 complete -c phealth -l beat -d 'Note in the registry what was found: a sign of life of those that are healthy, and the state of the others'

@@ -1,3 +1,12 @@
+complete -c phung -l sample -d 'The time between the two samples' -r
+complete -c phung -l cpu -d 'Report what uses at least so many cores between the samples' -r
+complete -c phung -l stopped -d 'Report what has been stopped for at least this long' -r
+complete -c phung -l beat -d 'Report registered services that gave no sign of life for this long' -r
+complete -c phung -l kind -d 'Only findings of this kind; repeatable' -r -f -a "spinning\t''
+uninterruptible\t''
+stopped\t''
+term-pending\t''
+heartbeat-overdue\t''"
 complete -c phung -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
 complete -c phung -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls $XDG_CONFIG_HOME/procherd/patterns ~/.config/procherd/patterns /usr/local/share/procherd/patterns /usr/share/procherd/patterns 2>/dev/null | grep -v -e / -e \'^$\' | sort -u)'
 complete -c phung -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
@@ -16,22 +25,13 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c phung -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c phung -l sample -d 'The time between the two samples' -r
-complete -c phung -l cpu -d 'Report what uses at least so many cores between the samples' -r
-complete -c phung -l stopped -d 'Report what has been stopped for at least this long' -r
-complete -c phung -l beat -d 'Report registered services that gave no sign of life for this long' -r
-complete -c phung -l kind -d 'Only findings of this kind; repeatable' -r -f -a "spinning\t''
-uninterruptible\t''
-stopped\t''
-term-pending\t''
-heartbeat-overdue\t''"
+complete -c phung -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c phung -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c phung -l from -d 'Read a snapshot that pstree-json has saved, in place of the live system; given twice for two looks' -r -F
-complete -c phung -l all-users -d 'Processes of all users'
 complete -c phung -l strict -d 'Stop at the first bad line of the input'
+complete -c phung -l all-users -d 'Processes of all users'
 complete -c phung -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c phung -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c phung -s V -l version -d 'Print version'

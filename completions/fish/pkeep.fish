@@ -21,9 +21,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pkeep -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pkeep -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pkeep -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c pkeep -l once -d 'Take one round and end: for cron'
 complete -c pkeep -l detach -d 'Leave the services running when asked to end'

@@ -12,9 +12,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pkill-tree -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pkill-tree -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pkill-tree -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c pkill-tree -s f -l force -d 'Kill at once: --grace 0'
 complete -c pkill-tree -s n -l dry-run -d 'Print what would be ended, in order, and touch nothing'

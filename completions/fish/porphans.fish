@@ -16,15 +16,15 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c porphans -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c porphans -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c porphans -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c porphans -l from -d 'Read a snapshot that pstree-json has saved, in place of the live system' -r -F
-complete -c porphans -l all-users -d 'Processes of all users'
-complete -c porphans -l strict -d 'Stop at the first bad line of the input'
-complete -c porphans -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c porphans -l untracked -d 'Report also processes that no registry knows; needs a pattern'
 complete -c porphans -s a -l all -d 'List every member of an orphaned tree, not only its root'
+complete -c porphans -l strict -d 'Stop at the first bad line of the input'
+complete -c porphans -l all-users -d 'Processes of all users'
+complete -c porphans -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c porphans -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c porphans -s V -l version -d 'Print version'

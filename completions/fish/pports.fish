@@ -18,11 +18,15 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pports -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pports -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pports -s u -l user -d 'Only processes of this user [default: all users]' -r
 complete -c pports -l from -d 'Read what pports has saved, in place of the live system' -r -F
+complete -c pports -l check -d 'Write nothing: exit 0 when somebody holds each of the operands, 1 when not'
+complete -c pports -l conflicts -d 'Report registered services whose port somebody else holds, or that share a port; exit 1 when there are any'
+complete -c pports -s w -l watch -d 'With --conflicts: go on looking, and report each conflict when it appears, within a second'
+complete -c pports -l strict -d 'Stop at the first bad line of the input'
 complete -c pports -l tcp -d 'Only TCP; with --udp or --unix, those too'
 complete -c pports -l udp -d 'Only UDP; with --tcp or --unix, those too'
 complete -c pports -l unix -d 'Only Unix sockets; with --tcp or --udp, those too'
@@ -30,11 +34,7 @@ complete -c pports -s 4 -l ipv4 -d 'Only what is reached by IPv4; that includes 
 complete -c pports -s 6 -l ipv6 -d 'Only what is reached by IPv6'
 complete -c pports -l any -d 'Also sockets that do not listen: connections, and what is left of them'
 complete -c pports -l all-namespaces -d 'Also the network namespaces of other processes, such as containers'
-complete -c pports -l check -d 'Write nothing: exit 0 when somebody holds each of the operands, 1 when not'
-complete -c pports -l conflicts -d 'Report registered services whose port somebody else holds, or that share a port; exit 1 when there are any'
-complete -c pports -s w -l watch -d 'With --conflicts: go on looking, and report each conflict when it appears, within a second'
 complete -c pports -l all-users -d 'Processes of all users'
-complete -c pports -l strict -d 'Stop at the first bad line of the input'
 complete -c pports -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pports -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pports -s V -l version -d 'Print version'

@@ -19,9 +19,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c preap -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c preap -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c preap -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c preap -s n -l dry-run -d 'Write what would be done, and do nothing'
 complete -c preap -l keep-sessions -d 'Leave dead sessions and what belongs to them alone'

@@ -9,9 +9,9 @@ cgroup\t''"
 complete -c psession -l events -d 'Write what happens as records to a file, or to a descriptor by its number' -r
 complete -c psession -l log -d 'Append a record of everything that was done to this file, with the time' -r -F
 complete -c psession -l registry -d 'The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]' -r -F
-complete -c psession -l color -d 'When to use colour; psession itself uses none' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c psession -l color -d 'When to use colour; psession itself uses none' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c psession -l hook -d 'Print what a script of the shell can evaluate to end, with itself, all that it has started'
 complete -c psession -s q -l quiet -d 'Say failures only'
 complete -c psession -s h -l help -d 'Print help (see more with \'--help\')'

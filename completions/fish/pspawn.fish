@@ -29,9 +29,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pspawn -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pspawn -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pspawn -l singleton -d 'Refuse to start when it runs already: this is so without being asked for'
 complete -c pspawn -l ensure -d 'Be content when it runs already'
 complete -c pspawn -l replace -d 'End what runs under this name first, whatever its command line'

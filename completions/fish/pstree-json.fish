@@ -10,9 +10,9 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pstree-json -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
+complete -c pstree-json -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pstree-json -s d -l descendants -d 'Show the trees below the operands (this is the default)'
 complete -c pstree-json -s a -l ancestors -d 'Show the ancestors of the operands, not what is below them'
 complete -c pstree-json -l strict -d 'Stop at the first bad line of the input'

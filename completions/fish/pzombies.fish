@@ -1,3 +1,5 @@
+complete -c pzombies -l twice -d 'Look again after this time, and report what is dead in both looks' -r
+complete -c pzombies -l patience -d 'Let a zombie be dead for this long where its parent has reaped others before' -r
 complete -c pzombies -s p -l pattern -d 'Only command lines that match this regular expression; repeatable' -r
 complete -c pzombies -l patterns-from -d 'Patterns from a file, one a line, or from an installed set such as node-dev; repeatable' -r -a '(ls $XDG_CONFIG_HOME/procherd/patterns ~/.config/procherd/patterns /usr/local/share/procherd/patterns /usr/share/procherd/patterns 2>/dev/null | grep -v -e / -e \'^$\' | sort -u)'
 complete -c pzombies -l exe -d 'Only processes that run this file, by path or by name; repeatable' -r
@@ -16,18 +18,16 @@ tree\t''
 csv\t''
 dot\t''
 mermaid\t''"
-complete -c pzombies -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t'When standard output is a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c pzombies -l twice -d 'Look again after this time, and report what is dead in both looks' -r
-complete -c pzombies -l patience -d 'Let a zombie be dead for this long where its parent has reaped others before' -r
+complete -c pzombies -l color -d 'When to use colour; NO_COLOR turns it off' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c pzombies -l expect -d 'Exit 1 unless so many are found: a number, or a range such as 1..3' -r
 complete -c pzombies -l from -d 'Read a snapshot that pstree-json has saved, in place of the live system; given twice for two looks' -r -F
-complete -c pzombies -l all-users -d 'Processes of all users'
-complete -c pzombies -l strict -d 'Stop at the first bad line of the input'
-complete -c pzombies -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pzombies -l once -d 'Look once: a zombie that its parent is about to reap is reported too'
 complete -c pzombies -s a -l all -d 'List also the zombies of parents that reap, if late'
 complete -c pzombies -l parents -d 'Write the guilty parents in place of their zombies: what pkill-tree can end'
+complete -c pzombies -l strict -d 'Stop at the first bad line of the input'
+complete -c pzombies -l all-users -d 'Processes of all users'
+complete -c pzombies -s q -l quiet -d 'Write no records and no notes: the exit code is the answer'
 complete -c pzombies -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pzombies -s V -l version -d 'Print version'

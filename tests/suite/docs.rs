@@ -3,6 +3,7 @@
 //! A block of commands below a line `<!-- run -->` (README) or `.\" run` (manual pages) is also run, in a home of its
 //! own, and must succeed. The others of the manual pages are run in a world that has what they speak of: see `world`.
 
+mod help;
 mod words;
 mod world;
 
@@ -303,8 +304,9 @@ fn blocks_of_page(name: &str, section: &str, page: &str) -> Vec<Block> {
 fn blocks_of_help(tool: &Tool) -> Vec<Block> {
     let help = (tool.command)().render_long_help().to_string();
     let examples = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{}: no examples", tool.name)).1;
-    let commands: Vec<&str> =
-        examples.lines().map(|line| line.trim().split("  ").next().unwrap_or_default()).collect();
+    // What has no room beside its command stands below it.
+    let lines = examples.lines().filter(|line| !line.starts_with("   "));
+    let commands: Vec<&str> = lines.map(|line| line.trim().split("  ").next().unwrap_or_default()).collect();
     vec![Block { place: format!("{} --help", tool.name), script: commands.join("\n"), run: false }]
 }
 

@@ -45,7 +45,7 @@ fn pgone_names_what_is_still_there_and_how_much_time_is_left() {
     actor.root().signal(Signal::SIGKILL);
     let said = running.finish().ended(0);
     let lines = drawn(&said.screen);
-    assert!(lines.iter().all(|line| line.contains(" s left: stayer(")), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("s left: stayer(")), "{lines:?}");
     let both = format!("stayer({}), port {number}", actor.root().pid);
     assert!(lines[0].ends_with(&both), "{lines:?}");
     assert_eq!(left_on(&said.screen), "", "nothing of it stays: {said:?}");
@@ -85,7 +85,7 @@ fn pspawn_names_what_is_not_ready() {
     let words = ["api", "--ready", &ready, "--ready", "command:true", "--ready-timeout", "9s"];
     let tool = scene.tool("pspawn").args(words).args(["--", "sleep", "1000"]);
     let mut running = tool.on(Terminal::new(400, 24).messages()).start();
-    running.wait_for_screen(" s left: ");
+    running.wait_for_screen("s left: ");
     running.wait_for_screen("/made\u{1b}[K");
     std::fs::write(&file, "").expect("written");
     let said = running.finish().ended(0);
@@ -104,14 +104,14 @@ fn pkeep_tells_how_many_are_healthy_and_when_it_tries_again() {
     };
     let mut running = keep(&["--as", "one", "well", "--", "sleep", "1000"]);
     running.wait_for_screen("keeping 1, 1 healthy, ");
-    running.wait_for_screen(" s so far");
+    running.wait_for_screen("s so far");
     running.signal(Signal::SIGTERM);
     let said = running.finish().ended(0);
     assert_eq!(said.records().len(), 2, "records are where they always are: {said:?}");
     assert_eq!(left_on(&said.screen), "", "{said:?}");
     let mut running = keep(&["--as", "two", "--pause", "9s", "ill", "--", "false"]);
     running.wait_for_screen("keeping 1, 0 healthy, 8.");
-    running.wait_for_screen(" s left: ill\u{1b}[K");
+    running.wait_for_screen("s left: ill\u{1b}[K");
     running.signal(Signal::SIGTERM);
     running.finish().ended(0);
 }

@@ -39,7 +39,7 @@ pub fn ports(text: &str) -> std::result::Result<Port, String> {
 }
 
 /// Whether to do something that depends on a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// When standard output is a terminal.
     Auto,
@@ -66,6 +66,19 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
+impl ValueParserFactory for Choice {
+    type Parser = clap::builder::ValueParser;
+
+    fn value_parser() -> Self::Parser {
+        let named = |name: String| match name.as_str() {
+            "always" => Self::Always,
+            "never" => Self::Never,
+            _ => Self::Auto,
+        };
+        PossibleValuesParser::new(["auto", "always", "never"]).map(named).into()
+    }
+}
+
 impl ValueParserFactory for Format {
     type Parser = clap::builder::ValueParser;
 
@@ -87,7 +100,7 @@ pub struct LookArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RegistryArgs {
     /// The registry file [default: $PROCHERD_REGISTRY, else $XDG_STATE_HOME/procherd/registry.json]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Where to look")]
     pub registry: Option<PathBuf>,
 }
 

@@ -71,7 +71,7 @@ impl Progress {
             None => (now.saturating_duration_since(self.begun), "so far"),
         };
         let (time, pause) = if time < LONG {
-            (format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100), TENTHS)
+            (format!("{}.{}s", time.as_secs(), time.subsec_millis() / 100), TENTHS)
         } else {
             (short_duration(time), SECONDS)
         };

@@ -23,13 +23,13 @@ pub struct SearchArgs {
     #[arg(value_name = "-")]
     pub operands: Vec<String>,
 
-    /// Options that choose processes.
-    #[command(flatten)]
-    pub select: SelectorArgs,
-
     /// Stop at the first bad line of the input
     #[arg(long)]
     pub strict: bool,
+
+    /// Options that choose processes.
+    #[command(flatten)]
+    pub select: SelectorArgs,
 
     /// The registry to use.
     #[command(flatten)]
