@@ -211,7 +211,7 @@ impl Facts for Record {
             }
         };
         note(sockets);
-        note(port().or_else(|| self.get("address").and_then(|_| held::one(self))));
+        note(port().or_else(|| self.get("address").and_then(|_| held::place(self))));
         note(text("file"));
         note(text("name").map(|name| format!("service {name}")));
         about

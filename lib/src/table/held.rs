@@ -12,23 +12,28 @@ pub(super) fn in_words(raw: &RawValue) -> Option<String> {
     words.map(|words| words.join(", "))
 }
 
-/// One socket in a few words.
-pub(super) fn one(socket: &Record) -> Option<String> {
+/// Where a socket is, with its protocol.
+pub(super) fn place(socket: &Record) -> Option<String> {
     let text = |name: &str| socket.field::<Text>(name).ok().flatten().map(|text| visible(text.bytes()));
-    let end = |address: &str, port: &str| {
-        let (address, port): (String, u16) = (socket.text(address)?, socket.field(port).ok()??);
-        let brackets = address.contains(':');
-        Some(if brackets { format!("[{address}]:{port}") } else { format!("{address}:{port}") })
-    };
-    let at =
-        end("address", "port").or_else(|| text("path")).or_else(|| Some(format!("@{}", text("abstract")?)));
-    let mut words = format!("{} {}", socket.text("protocol")?, at.unwrap_or_default());
-    if let Some(peer) = end("peer_address", "peer_port") {
+    let at = end(socket, "address", "port").or_else(|| text("path"));
+    let at = at.or_else(|| Some(format!("@{}", text("abstract")?)));
+    Some(format!("{} {}", socket.text("protocol")?, at.unwrap_or_default()).trim_end().to_owned())
+}
+
+fn end(socket: &Record, address: &str, port: &str) -> Option<String> {
+    let (address, port): (String, u16) = (socket.text(address)?, socket.field(port).ok()??);
+    let brackets = address.contains(':');
+    Some(if brackets { format!("[{address}]:{port}") } else { format!("{address}:{port}") })
+}
+
+fn one(socket: &Record) -> Option<String> {
+    let mut words = place(socket)?;
+    if let Some(peer) = end(socket, "peer_address", "peer_port") {
         words = format!("{words} > {peer}");
     }
     match socket.text("state").as_deref() {
         None | Some("listen" | "bound" | "established") => {}
         Some(state) => words = format!("{words} ({})", state.replace('-', " ")),
     }
-    Some(words.trim_end().to_owned())
+    Some(words)
 }

@@ -123,7 +123,7 @@ fn a_row_says_what_it_is_about_whatever_the_first_one_was() {
 fn an_event_says_which_port_and_how_it_ended_and_the_time_has_room() {
     let event = |name: &str, more: &str| {
         format!(
-            r#"{{"type":"event","v":1,"pid":7,"event":"{name}","at":"2026-11-21T22:23:33.588Z","cmdline":["node"]{more}}}"#
+            r#"{{"type":"event","v":1,"pid":7,"event":"{name}","at":"2026-11-21T22:23:33.588Z","state":"S","cmdline":["node"]{more}}}"#
         )
     };
     let rows = [
