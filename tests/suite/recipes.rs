@@ -1,12 +1,12 @@
 //! The recipes: scripts made of the tools alone, on real stacks.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::tool::Tool;
 use crate::support::{Id, Output, Scene, arena, project, skip, sources};
 
+mod containers;
+mod engine;
 mod watchdog;
 
 /// A recipe, run in the folder `project` of a scene, with the recipes and the tools in the path.
@@ -204,40 +204,6 @@ fn a_preflight_says_what_is_missing() {
     assert!(held.stderr.contains(&format!("port {port}")), "{held:?}");
     write(&scene, ".env", "");
     recipe(&scene, &format!("preflight --require .env --port {}", free_port())).run().ended(0);
-}
-
-// proves: S15 S28
-#[test]
-fn containers_of_the_project_are_taken_down_by_the_client_that_is_installed() {
-    let scene = Scene::new();
-    write(&scene, "compose.yaml", "services: {}\n");
-    // The client is played here: what it is told, and where, is what matters.
-    let bin: PathBuf = scene.home().join("bin");
-    std::fs::create_dir_all(&bin).expect("a folder");
-    let client =
-        "#!/bin/sh\n[ \"$2\" = version ] || echo \"$PWD: $*\" >> \"$TOLD\"\n[ ! -e \"$TOLD.fails\" ]\n";
-    std::fs::write(bin.join("docker"), client).expect("written");
-    std::fs::set_permissions(bin.join("docker"), std::fs::Permissions::from_mode(0o755)).expect("permitted");
-    let told = scene.home().join("told");
-    let stop = |words: &str| {
-        recipe(&scene, &format!("PATH={}:$PATH stop-dev {words}", bin.display())).env("TOLD", &told)
-    };
-    write(&scene, "services.conf", "one - . sleep 1006\n");
-    recipe(&scene, "start-dev").run().ended(0);
-    stop("--containers --grace 7s").run().ended(0);
-    let line = std::fs::read_to_string(&told).expect("it was called");
-    let folder = scene.home().join("project").canonicalize().expect("a folder");
-    assert_eq!(line, format!("{}: compose down --remove-orphans --volumes --timeout 7\n", folder.display()));
-    assert_eq!(services(&scene).len(), 1, "the processes go on");
-    std::fs::write(told.with_extension("fails"), "").expect("written");
-    // A client that fails even to say its version is not there.
-    let without = stop("--containers").run().ended(0);
-    assert!(
-        without.text().contains("neither docker compose nor podman compose") || without.text().contains("ok"),
-        "{without:?}"
-    );
-    recipe(&scene, "stop-dev --force").run().ended(0);
-    assert!(services(&scene).is_empty());
 }
 
 // proves: S25

@@ -1,0 +1,169 @@
+//! The containers of a project: taken down by the client that is installed, and nothing of the next project with them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::engine::{Engine, LIMIT};
+use super::{recipe, services, write};
+use crate::support::tool::Tool;
+use crate::support::{Scene, arena, programs, project, skip};
+
+/// What a client says of its call: who it is, where, what it was told, and which engine and project it was pointed to.
+const TELL: &str =
+    r#"echo "${0##*/} in ${PWD##*/}: $* (${DOCKER_HOST:-} ${COMPOSE_PROJECT_NAME:-})" >> "$TOLD""#;
+
+/// A client that has the commands of compose.
+fn client() -> String {
+    format!("case $* in *version) ;; *) {TELL} ;; esac")
+}
+
+/// A docker without its plugin for compose. It knows of one container of a project.
+const BARE: &str = "case $1 in ps) case $* in *working_dir=*/project) echo 4f2a ;; esac ;; *) exit 1 ;; esac";
+
+/// A folder of programs that are played by a line of the shell.
+fn play(scene: &Scene, programs: &[(&str, &str)]) -> PathBuf {
+    let bin = scene.home().join("bin");
+    let _ = std::fs::remove_dir_all(&bin);
+    std::fs::create_dir_all(&bin).expect("a folder");
+    for (name, line) in programs {
+        std::fs::write(bin.join(name), format!("#!/bin/sh\n{line}\n")).expect("written");
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("permitted");
+    }
+    bin
+}
+
+/// `stop-dev` where no clients are found but those of a folder.
+fn stop(scene: &Scene, bin: &Path, words: &str) -> Tool {
+    let script = project().join("tools/recipes/stop-dev");
+    let path = format!("{}:{}", bin.display(), programs().display());
+    let line = format!("PATH={path} exec /bin/sh {} {words}", script.display());
+    recipe(scene, &line).env("TOLD", scene.home().join("told"))
+}
+
+/// What the clients have said since they were asked last.
+fn told(scene: &Scene) -> String {
+    let path = scene.home().join("told");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let _ = std::fs::remove_file(path);
+    text
+}
+
+// proves: S15 S28
+#[test]
+fn containers_of_the_project_are_taken_down_by_the_client_that_is_installed() {
+    let scene = Scene::new();
+    write(&scene, "compose.yaml", "services: {}\n");
+    // The client is played here: what it is told, and where, is what matters.
+    let bin = play(&scene, &[("docker", &client())]);
+    write(&scene, "services.conf", "one - . sleep 1006\n");
+    recipe(&scene, "start-dev").run().ended(0);
+    stop(&scene, &bin, "--containers --grace 7s").run().ended(0);
+    let down = "compose down --remove-orphans --volumes --timeout";
+    assert_eq!(told(&scene), format!("docker in project: {down} 7 ( )\n"));
+    assert_eq!(services(&scene).len(), 1, "the processes go on");
+    for (grace, seconds) in [("500ms", "1"), ("1m 30s", "90"), ("2.5s", "3"), ("2min", "120"), ("0", "0")] {
+        stop(&scene, &bin, &format!("--containers --grace '{grace}'")).run().ended(0);
+        assert_eq!(told(&scene), format!("docker in project: {down} {seconds} ( )\n"), "{grace}");
+    }
+    for grace in ["7 parsecs", "x", "-1"] {
+        let refused = stop(&scene, &bin, &format!("--containers --grace '{grace}'")).run().ended(2);
+        assert!(refused.stderr.contains("not a duration"), "{refused:?}");
+    }
+    let named =
+        stop(&scene, &bin, "--containers").env("DOCKER_HOST", "tcp://x").env("COMPOSE_PROJECT_NAME", "shop");
+    named.run().ended(0);
+    assert_eq!(told(&scene), format!("docker in project: {down} 3 (tcp://x shop)\n"), "as compose knows it");
+    let failing =
+        play(&scene, &[("docker", "case $* in *version) ;; *) echo 'no daemon' >&2; exit 1 ;; esac")]);
+    let failed = stop(&scene, &failing, "--containers").run().ended(1);
+    assert!(failed.text().contains("x docker compose down failed"), "{failed:?}");
+    assert!(failed.stderr.contains("no daemon"), "the client says why: {failed:?}");
+    recipe(&scene, "stop-dev --force").run();
+    assert!(services(&scene).is_empty());
+}
+
+#[test]
+fn the_next_client_is_asked_where_the_first_has_no_compose() {
+    let scene = Scene::new();
+    write(&scene, "compose.yaml", "services: {}\n");
+    let other = client();
+    let podman = ("podman", other.as_str());
+    for (clients, called) in [
+        (vec![("docker", BARE), ("docker-compose", &other), podman], "docker-compose in project: down "),
+        (vec![("docker", BARE), podman], "podman in project: compose down "),
+        (vec![podman], "podman in project: compose down "),
+    ] {
+        let bin = play(&scene, &clients);
+        stop(&scene, &bin, "--containers").run().ended(0);
+        let line = told(&scene);
+        assert!(line.starts_with(called) && line.lines().count() == 1, "{called}: {line}");
+    }
+    let missing = "docker compose, docker-compose and podman compose are all missing";
+    // Containers that are seen and cannot be taken down are told, and are something that is left.
+    let seen = stop(&scene, &play(&scene, &[("docker", BARE)]), "--containers").run().ended(1);
+    assert!(seen.text().contains(missing) && seen.text().contains("still there: 4f2a"), "{seen:?}");
+    for clients in [vec![("docker", "exit 1")], vec![]] {
+        let without = stop(&scene, &play(&scene, &clients), "--containers").run().ended(0);
+        assert!(without.text().contains(missing) && !without.text().contains("still there"), "{without:?}");
+    }
+}
+
+#[test]
+fn containers_of_a_folder_above_are_left_alone() {
+    let scene = Scene::new();
+    write(&scene, "compose.yaml", "services: {}\n");
+    write(&scene, "backend/main.py", "");
+    let bin = play(&scene, &[("docker", &client())]);
+    let said = stop(&scene, &bin, "--containers backend").run().ended(0);
+    assert!(said.text().contains("none here"), "{said:?}");
+    assert_eq!(told(&scene), "");
+}
+
+/// A file that compose reads: these services, a volume and a network. Its engine ends them with KILL after the grace.
+fn stack(scene: &Scene, folder: &str, services: &[&str]) {
+    let one = |name: &&str| {
+        format!(
+            "  {name}:\n    image: {}\n    command: [\"/bin/busybox\", \"sleep\", \"3600\"]\n    networks: [inner]\n    volumes: [\"data:/data\"]\n",
+            Engine::IMAGE
+        )
+    };
+    let services: String = services.iter().map(one).collect::<Vec<_>>().concat();
+    let text = format!("services:\n{services}networks:\n  inner: {{}}\nvolumes:\n  data: {{}}\n");
+    // Of the names that compose looks for, the one that its first versions know as well.
+    write(scene, &format!("{folder}/docker-compose.yml"), &text);
+}
+
+// proves: S15 S28
+#[test]
+fn an_engine_is_left_with_nothing_of_the_project_and_all_of_the_next() {
+    arena::inside(|| {
+        let scene = Scene::new();
+        let mut engine = match Engine::start(&scene, "", LIMIT) {
+            Ok(engine) => engine,
+            Err(why) => return skip(&format!("no engine of containers: {why}")),
+        };
+        let up = |engine: &Engine<'_>, folder: &str| {
+            let line = format!("cd {folder} && {} up -d", engine.compose());
+            engine.recipe(&line).run().ended(0);
+        };
+        stack(&scene, "alpha", &["web", "worker", "former"]);
+        stack(&scene, "beta", &["web", "worker"]);
+        up(&engine, "alpha");
+        up(&engine, "beta");
+        // An orphan: its service is no longer in the file.
+        stack(&scene, "alpha", &["web", "worker"]);
+        let of = |engine: &Engine<'_>, project: &str| {
+            engine.everything().into_iter().filter(|thing| thing.contains(project)).collect::<Vec<_>>()
+        };
+        let (ours, innocents) = (of(&engine, "alpha"), of(&engine, "beta"));
+        assert_eq!((ours.len(), innocents.len()), (5, 4), "{ours:?} {innocents:?}");
+        let stopped = engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(0);
+        assert!(stopped.text().contains("[1/1] containers") && stopped.text().contains("ok"), "{stopped:?}");
+        assert_eq!(of(&engine, "alpha"), Vec::<String>::new(), "containers, orphans, network and volume");
+        assert_eq!(of(&engine, "beta"), innocents, "the project next door goes on");
+        engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(0);
+        let image = engine.images();
+        assert!(image.contains(Engine::IMAGE), "images are nobody's: {image}");
+        engine.end();
+    });
+}
