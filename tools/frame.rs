@@ -14,7 +14,6 @@ mod report;
 mod run;
 mod scene;
 mod search;
-mod stamp;
 mod totals;
 
 pub use args::{
@@ -33,5 +32,4 @@ pub use report::{Exit, Reporter};
 pub use run::{Outcome, Tool, main, main_from};
 pub use scene::{Found, Scene, Sheet};
 pub use search::{Question, Search, SearchArgs, TwoLooksArgs, pause};
-pub use stamp::Stamp;
 pub use totals::Totals;

@@ -12,7 +12,7 @@
 //! | words     | `error` `id` `text` `signal` `status` |
 //! | meaning   | `record` `tree` `select` `program` `evidence` |
 //! | form      | `stream` `table` |
-//! | system    | `sys` `host` `source` `handle` `sockets` `cgroup` |
+//! | system    | `sys` `host` `source` `handle` `sockets` `cgroup` `stamp` |
 //! | behaviour | `snapshot` `pipeline` `registry` `zombies` `hung` `follow` `terminate` `health` `spawn` `session` `supervise` `wait` |
 //!
 //! The procfs crate is named in `source` alone, and unsafe code stands in `sys` alone.
@@ -42,6 +42,7 @@ pub mod handle;
 pub mod host;
 pub mod sockets;
 pub mod source;
+pub mod stamp;
 pub mod sys;
 
 pub mod follow;

@@ -10,7 +10,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("words", &["error", "id", "text", "signal", "status"]),
     ("meaning", &["record", "tree", "select", "program", "evidence"]),
     ("form", &["stream", "table"]),
-    ("system", &["sys", "host", "source", "handle", "sockets", "cgroup"]),
+    ("system", &["sys", "host", "source", "handle", "sockets", "cgroup", "stamp"]),
     (
         "behaviour",
         &[

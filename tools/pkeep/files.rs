@@ -5,8 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
-
-use crate::frame::Stamp;
+use procherd::stamp::{Counts, Stamp};
 
 /// Files with services.
 ///
@@ -51,7 +50,7 @@ impl Files {
             let news = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
             // A folder that was made anew is another one; to watch the same one twice changes nothing.
             file.folder = self.inotify.as_ref().and_then(|inotify| inotify.add_watch(folder, news).ok());
-            file.read = Stamp::of(&file.path);
+            file.read = Stamp::of(&file.path, Counts::Contents);
             file.seen = file.read;
         }
     }
@@ -79,7 +78,7 @@ impl Files {
     pub(super) fn have_changed(&mut self) -> bool {
         let mut changed = false;
         for file in &mut self.files {
-            let now = Stamp::of(&file.path);
+            let now = Stamp::of(&file.path, Counts::Contents);
             changed |= now != file.read && now == file.seen;
             file.seen = now;
         }

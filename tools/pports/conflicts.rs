@@ -12,15 +12,14 @@ use procherd::select;
 use procherd::snapshot::Pulse;
 use procherd::sockets::{self, Query, Socket};
 use procherd::source::Source;
+use procherd::stamp::{Counts, Stamp};
 use procherd::table::Shape;
 use procherd::tree::Index;
 use serde::Serialize;
 
 use super::Args;
 use super::look::{Ownerless, fault, sheet};
-use crate::frame::{
-    Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search, Sockets, Stamp, look_at_sockets,
-};
+use crate::frame::{Exit, Outcome, Output, RegistryArgs, Reporter, Scene, Search, Sockets, look_at_sockets};
 
 /// A registered service that was given a port.
 struct Entry {
@@ -73,7 +72,7 @@ pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
     let (registry, source) = (args.registry.open()?, Source::live()?);
     let mut output = Output::new(&args.output, Shape::Table);
     let (mut pulse, mut known) = (Pulse::default(), HashSet::new());
-    let mut stamp = Stamp::of(registry.path());
+    let mut stamp = Stamp::of(registry.path(), Counts::Contents);
     let mut named = services(&registry.read()?);
     let mut before = None;
     reporter.say_once();
@@ -92,7 +91,7 @@ pub(super) fn watch(args: &Args, reporter: &mut Reporter) -> Outcome {
         if output.reader_left() && !args.output.quiet || !output.wait(&[], INTERVAL)? {
             return Ok(Exit::Done);
         }
-        let now = Stamp::of(registry.path());
+        let now = Stamp::of(registry.path(), Counts::Contents);
         if now != stamp {
             match registry.read() {
                 Ok(document) => (named, before) = (services(&document), None),

@@ -1,8 +1,7 @@
 //! Whether a service is ready to serve.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -18,6 +17,7 @@ use crate::registry::Service;
 use crate::select;
 use crate::sockets;
 use crate::source::{Source, Wants};
+use crate::stamp::{Counts, Stamp};
 use crate::sys::{self, Side};
 
 /// What a service does when it is ready.
@@ -67,37 +67,13 @@ pub struct Probe {
     done: bool,
 }
 
-/// What makes two looks at a file looks at the same state of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    changed: (i64, i64),
-    size: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        path.metadata().ok().map(|facts| Self::from(&facts))
-    }
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(facts: &Metadata) -> Self {
-        Self {
-            file: (facts.dev(), facts.ino()),
-            changed: (facts.ctime(), facts.ctime_nsec()),
-            size: facts.size(),
-        }
-    }
-}
-
 impl Probe {
     /// Remembers what is there before the start, so that what an earlier process left does not count.
     pub fn before_start(ready: &Ready, order: &Order) -> Self {
         let mut probe = Self::of_running(ready, order);
         probe.before = match (ready, &probe.log) {
-            (Ready::File(path), _) => Stamp::of(path),
-            (Ready::Log(_), Some(log)) => Stamp::of(log),
+            (Ready::File(path), _) => Stamp::of(path, Counts::Everything),
+            (Ready::Log(_), Some(log)) => Stamp::of(log, Counts::Everything),
             _ => None,
         };
         probe
@@ -115,7 +91,7 @@ impl Probe {
             self.done = match &self.ready {
                 Ready::Port(port) => listens(source, service, *port)?,
                 Ready::File(path) => {
-                    let now = Stamp::of(path);
+                    let now = Stamp::of(path, Counts::Everything);
                     now.is_some() && now != self.before
                 }
                 Ready::Log(pattern) => {
@@ -197,13 +173,11 @@ const MOST_LOG: u64 = 16 << 20;
 /// Tells whether a pattern stands in what was written to a log since a moment.
 fn written(log: &Path, before: Option<Stamp>, pattern: &Regex) -> bool {
     let Ok(mut file) = File::open(log) else { return false };
-    let same = |facts: &Metadata| before.filter(|before| before.file == Stamp::from(facts).file);
-    let facts = file.metadata().ok();
-    let before = facts.as_ref().and_then(same);
+    let now = file.metadata().ok().map(|facts| Stamp::in_facts(&facts, Counts::Everything));
     // A log that has become shorter was cut: all that is left was written since, or is told once more.
-    let from = before
-        .filter(|before| facts.is_some_and(|now| now.len() >= before.size))
-        .map_or(0, |before| before.size);
+    let grown = |now: &Stamp, before: &Stamp| now.is_of_same_file(before) && now.size() >= before.size();
+    let from =
+        before.filter(|before| now.is_some_and(|now| grown(&now, before))).map_or(0, |before| before.size());
     let mut text = Vec::new();
     let read = file.seek(SeekFrom::Start(from)).and_then(|_| (&file).take(MOST_LOG).read_to_end(&mut text));
     read.is_ok()

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::linux::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::error::{Error, Result};
+use crate::stamp::{Counts, Stamp};
 
 /// A file or folder that is to stay as it is: written to, made, removed, renamed by nobody.
 ///
@@ -30,25 +30,6 @@ pub struct Quiet {
 
 /// How often a file is looked at where the kernel does not tell.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What changes with a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    changed: [i64; 4],
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let facts = std::fs::symlink_metadata(path).ok()?;
-        Some(Self {
-            file: (facts.st_dev(), facts.st_ino()),
-            size: facts.st_size(),
-            changed: [facts.st_mtime(), facts.st_mtime_nsec(), facts.st_ctime(), facts.st_ctime_nsec()],
-        })
-    }
-}
 
 /// All that changes a file. To read it does not.
 const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY
@@ -76,7 +57,7 @@ impl Quiet {
         let mut quiet = Self { path, name, inotify, own: None, parent: None, stamp: None, since };
         quiet.watch()?;
         // After the watch began: what came before is in the stamp, what comes after is told.
-        quiet.stamp = Stamp::of(&quiet.path);
+        quiet.stamp = quiet.stamp();
         Ok(quiet)
     }
 
@@ -112,6 +93,11 @@ impl Quiet {
         Ok(())
     }
 
+    /// What there is now under this name.
+    fn stamp(&self) -> Option<Stamp> {
+        Stamp::of_name(&self.path, Counts::Everything)
+    }
+
     /// Readable when something has happened; none where nobody tells.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(|inotify| inotify.as_fd())
@@ -137,7 +123,7 @@ impl Quiet {
         if moved {
             self.watch()?;
         }
-        let stamp = Stamp::of(&self.path);
+        let stamp = self.stamp();
         changed |= stamp != self.stamp;
         self.stamp = stamp;
         if changed {
