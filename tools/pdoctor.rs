@@ -163,9 +163,9 @@ fn examine(scene: Scene, args: &Args, findings: &mut Findings, reporter: &mut Re
     machine::examine(&scene, findings);
     let mut search =
         Search::new(scene, Selection { uid: Some(procherd::host::own_uid()), ..Selection::default() });
-    if let Some(document) = services::examine(&search.scene, &args.registry, findings)? {
+    if let Some((document, living)) = services::examine(&search.scene, &args.registry, findings)? {
         search.scene.know_of(&document);
-        processes::duplicates(&search.scene, &document, findings);
+        processes::duplicates(&search.scene, living, findings);
         services::ports(&document, &args.registry, findings, reporter)?;
     }
     processes::examine(search, findings, reporter)

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use procherd::error::Result;
 use procherd::record::Process;
-use procherd::registry::{self, Document};
 use procherd::text::visible;
 use procherd::zombies;
 
+use super::services::Living;
 use super::{Findings, On, Severity};
 use crate::frame::{Finder, Reporter, Scene, Search};
 
@@ -34,7 +34,7 @@ pub(super) fn examine(search: Search, findings: &mut Findings, reporter: &mut Re
 }
 
 /// Finds processes that run the command of a registered service without belonging to it.
-pub(super) fn duplicates(scene: &Scene, document: &Document, findings: &mut Findings) {
+pub(super) fn duplicates(scene: &Scene, living: Vec<Living>, findings: &mut Findings) {
     let table = scene.table();
     let mut commands: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
     for (index, process) in table.processes().iter().enumerate() {
@@ -43,11 +43,7 @@ pub(super) fn duplicates(scene: &Scene, document: &Document, findings: &mut Find
         }
     }
     let before = findings.0.len();
-    for service in document.services().filter_map(|entry| entry.service().ok()) {
-        let registry::Verdict::Alive(identity) = registry::judge(scene.host(), scene.source(), &service)
-        else {
-            continue;
-        };
+    for (service, identity) in living {
         let Some(own) = table.find(identity.pid.get()) else { continue };
         let same = commands.get(table.get(own).cmdline.bytes()).map(Vec::as_slice).unwrap_or_default();
         let others = same.iter().filter(|other| {

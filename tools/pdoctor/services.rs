@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::unistd::{AccessFlags, access};
 use procherd::error::{Error, Kind, Result};
 use procherd::host;
+use procherd::id::Identity;
 use procherd::registry::{self, Document, PidFile, Registry, Service, Verdict, quoted};
 
 use super::{Findings, On, Severity};
@@ -14,12 +15,15 @@ use crate::frame::{RegistryArgs, Reporter, Scene};
 /// How long the lock may be held by somebody else before that is worth a word.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Looks at the registry. None where it cannot be read.
+/// A service that lives, and the process that it is.
+pub(super) type Living = (Service, Identity);
+
+/// Looks at the registry, and tells which services live. None where it cannot be read.
 pub(super) fn examine(
     scene: &Scene,
     args: &RegistryArgs,
     findings: &mut Findings,
-) -> Result<Option<Document>> {
+) -> Result<Option<(Document, Vec<Living>)>> {
     let registry = args.open()?;
     let document = match registry.read() {
         Ok(document) => document,
@@ -33,9 +37,10 @@ pub(super) fn examine(
     let count = document.services().count();
     findings.add("registry", Severity::Fine, On::Count(count), "the registry can be read", None);
     writable(registry, findings);
+    let mut living = Vec::new();
     for entry in document.services() {
         match entry.service() {
-            Ok(service) => judge(scene, service, findings),
+            Ok(service) => living.extend(judge(scene, service, findings)),
             Err(error) => findings.failed("entry", &error, &format!("ptrack rm {}", quoted(entry.name))),
         }
     }
@@ -46,7 +51,7 @@ pub(super) fn examine(
             findings.about_machine("dead-session", Severity::Warning, why, "preap");
         }
     }
-    Ok(Some(document))
+    Ok(Some((document, living)))
 }
 
 fn shown(path: &Path) -> String {
@@ -79,8 +84,8 @@ fn writable(registry: Registry, findings: &mut Findings) {
     }
 }
 
-/// Judges one service, and the files that name its process.
-fn judge(scene: &Scene, service: Service, findings: &mut Findings) {
+/// Judges one service, and the files that name its process; gives it back where it lives.
+fn judge(scene: &Scene, service: Service, findings: &mut Findings) -> Option<Living> {
     let verdict = registry::judge(scene.host(), scene.source(), &service);
     if let Some(path) = registry::pid_file_of(&service)
         && !verdict.is_alive()
@@ -90,7 +95,10 @@ fn judge(scene: &Scene, service: Service, findings: &mut Findings) {
         findings.add("stale-file", Severity::Warning, On::File(path), why, Some(&fix));
     }
     match verdict {
-        Verdict::Alive(_) => overdue(service, findings),
+        Verdict::Alive(identity) => {
+            overdue(&service, findings);
+            return Some((service, identity));
+        }
         Verdict::Dead(why) => {
             findings.add("dead-entry", Severity::Warning, On::Service(service), why, Some("preap"));
         }
@@ -103,15 +111,16 @@ fn judge(scene: &Scene, service: Service, findings: &mut Findings) {
             findings.add("inert-entry", Severity::Warning, On::Service(service), why, Some(&fix));
         }
     }
+    None
 }
 
 /// Finds services that live longer than they were given.
-fn overdue(service: Service, findings: &mut Findings) {
+fn overdue(service: &Service, findings: &mut Findings) {
     let (Some(ttl), Some(started)) = (service.milliseconds("ttl_ms"), service.started_ms()) else { return };
     let age = host::unix_ms().saturating_sub(started);
     if age > ttl.saturating_add(1000) && service.guard().is_none() {
         let why = "it has outlived the time that it was given";
-        findings.add("overdue", Severity::Warning, On::Service(service), why, Some("preap"));
+        findings.add("overdue", Severity::Warning, On::Service(service.clone()), why, Some("preap"));
     }
 }
 
