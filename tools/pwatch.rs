@@ -32,7 +32,7 @@ use crate::frame::{
 use book::Book;
 use chosen::Chosen;
 use ports::Ports;
-use say::{kind_of, write, write_change, write_port};
+use say::{Say, kind_of};
 use until::{Kind, Until};
 
 /// The tool as the suite knows it.
@@ -156,6 +156,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
         stale |= args.track && !(events.is_empty() && changes.is_empty());
         if !events.is_empty() || !changes.is_empty() || !taken.is_empty() || stale {
             let table = follower.table();
+            let mut say = Say { table: &table, args: &args, output: &mut output };
             for event in &std::mem::take(&mut events) {
                 let pid = event.process.pid.get();
                 let before = chosen.watched.contains(&pid);
@@ -167,7 +168,7 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
                 };
                 if chosen.knows(pid) {
                     happened.push((kind, None));
-                    write(event, kind, &table, &book, &args, &mut output)?;
+                    say.process(event, kind, &book)?;
                 }
                 if matches!(event.what, Happening::Exited(_)) {
                     chosen.ended(pid);
@@ -176,12 +177,12 @@ fn run(args: Args, reporter: &mut Reporter) -> Outcome {
             for change in taken.iter().filter(|change| chosen.knows(change.holder.pid.get())) {
                 let kind = if change.came { Kind::Listening } else { Kind::PortFreed };
                 happened.push((kind, change.socket.port()));
-                write_port(change, kind, &table, &args, &mut output)?;
+                say.port(change, kind)?;
             }
             for change in changes.iter().filter(|change| chosen.wants_entry(change, &table)) {
                 let kind = if change.came { Kind::Registered } else { Kind::Unregistered };
                 happened.push((kind, None));
-                write_change(change, kind, &table, &args, &mut output)?;
+                say.entry(change, kind)?;
             }
             if stale {
                 stale = book.track(&table, reporter).is_some();
