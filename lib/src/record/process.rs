@@ -375,43 +375,23 @@ fn tty_number(name: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::tests as tree;
 
     fn view() -> View {
-        View {
-            place: Place {
-                boot: "6cbf2b60-0d3e-4cf5-b2b8-2f0d2a2b7a11".parse().expect("a boot id"),
-                pid_ns: 4_026_531_836,
-                machine: None,
-                host: "here".into(),
-            },
-            boot_ms: 100_000,
-            unix_ms: 1_700_000_000_000,
-            ticks_per_second: 100,
-            users: HashMap::from([(0, "root".into())]),
-        }
+        View { users: HashMap::from([(0, "root".into())]), ..tree::view() }
     }
 
     fn process() -> Process {
         Process {
-            pid: Pid::new(77).expect("a pid"),
-            ppid: 1,
-            pgid: 70,
-            sid: 70,
             tty: 34_819,
             uid: Some(0),
             threads: 2,
-            state: State::new(b'S'),
-            kernel_thread: false,
-            denied: Denied::default(),
             inode: Some(5000),
-            start_ticks: 9000,
             cpu_ticks: 12,
             rss_bytes: 4096,
-            environment: (0, 0),
-            hints: Hints::default(),
             comm: b"a)\n\xff"[..].into(),
             cmdline: b"node\0\xff\xfe\0\0"[..].into(),
-            rare: None,
+            ..tree::process(77, 1, 70, 70, 9000)
         }
     }
 
