@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::record::{Process, Record};
-use crate::source::{Source, WORTH_A_THREAD, Wants, from_both_ends, is_alone};
+use crate::source::{Source, Wants, from_both_ends};
 use crate::tree::Table;
 
 pub use held::{Holds, read_held};

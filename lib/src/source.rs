@@ -33,7 +33,7 @@ use crate::text::Text;
 
 pub use cgroup::{Container, container_of};
 pub use fds::Fds;
-pub use halves::{WORTH_A_THREAD, from_both_ends, is_alone};
+pub use halves::{WORTH_A_THREAD, beside, from_both_ends, is_worth_a_thread};
 use listing::Listing;
 pub use listing::while_listing;
 pub use stat::{Stat, parse as parse_stat};

@@ -6,15 +6,13 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use nix::sched::{CloneFlags, unshare};
-
-use super::{WORTH_A_THREAD, is_alone, with_view};
+use super::with_view;
 use crate::error::Result;
 use crate::handle::{self, Handle};
 use crate::host::Host;
 use crate::id::Pid;
 use crate::record::Process;
-use crate::source::{Source, Wants};
+use crate::source::{Source, Wants, beside, is_worth_a_thread};
 use crate::tree::Table;
 
 /// The holds of a look, to be taken out one by one. Dropping them lets go of all that were not taken.
@@ -93,22 +91,13 @@ fn read_and_hold(source: &Source, pids: &[Pid], wants: Wants) -> Result<Reading>
         };
         pids.iter().enumerate().map(hold).collect()
     };
-    if is_alone() || pids.len() < WORTH_A_THREAD {
+    if !is_worth_a_thread(pids.len()) {
         let handles = open();
         return Ok(Reading { processes: read(&mut (0..pids.len()))?, handles, helper: None });
     }
-    let (handles, front, back) = thread::scope(|scope| {
-        let front = thread::Builder::new().spawn_scoped(scope, || {
-            // Threads with one descriptor table wait for each other at every open and close.
-            let _ = unshare(CloneFlags::CLONE_FILES);
-            (read(&mut (0..pids.len())), u32::try_from(nix::unistd::gettid().as_raw()).ok())
-        });
-        let handles = open();
-        let back = read(&mut (0..pids.len()).rev());
-        let front = front.map(|front| front.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        (handles, front.unwrap_or((Ok(Vec::new()), None)), back)
-    });
-    let (processes, helper) = front;
+    let follow = || (read(&mut (0..pids.len())), u32::try_from(nix::unistd::gettid().as_raw()).ok());
+    let ((handles, back), front) = beside(follow, || (open(), read(&mut (0..pids.len()).rev())));
+    let (processes, helper) = front.unwrap_or((Ok(Vec::new()), None));
     let mut processes = processes?;
     processes.extend(back?.into_iter().rev());
     Ok(Reading { processes, handles, helper })
@@ -118,6 +107,7 @@ fn read_and_hold(source: &Source, pids: &[Pid], wants: Wants) -> Result<Reading>
 mod tests {
     use super::*;
     use crate::signal::Signal;
+    use crate::source::WORTH_A_THREAD;
     use std::process::{Command, Stdio};
 
     fn setting() -> (Host, Source) {

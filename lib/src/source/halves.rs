@@ -22,27 +22,39 @@ pub fn from_both_ends<T: Send>(
 ) -> Result<Vec<T>> {
     let taken = AtomicUsize::new(0);
     let untaken = |_: &Pid| taken.fetch_add(1, Ordering::Relaxed) < pids.len();
-    if is_alone() || pids.len() < WORTH_A_THREAD {
+    if !is_worth_a_thread(pids.len()) {
         return read(&mut pids.iter().copied());
     }
-    let (front, back) = thread::scope(|scope| {
-        let back = thread::Builder::new().spawn_scoped(scope, || {
+    let back = || read(&mut pids.iter().rev().copied().take_while(untaken));
+    let (front, back) = beside(back, || read(&mut pids.iter().copied().take_while(untaken)));
+    let mut found = front?;
+    found.extend(back.transpose()?.into_iter().flatten().rev());
+    Ok(found)
+}
+
+/// Does two things at once: the first in a thread of its own, with a descriptor table of its own. Where a full process
+/// table refuses that thread, nobody does it.
+pub fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, own: impl FnOnce() -> B) -> (B, Option<A>) {
+    thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, || {
             // Threads with one descriptor table wait for each other at every open and close.
             let _ = unshare(CloneFlags::CLONE_FILES);
-            read(&mut pids.iter().rev().copied().take_while(untaken))
+            other()
         });
-        let front = read(&mut pids.iter().copied().take_while(untaken));
-        let back = back.map(|back| back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        (front, back.unwrap_or(Ok(Vec::new())))
-    });
-    let mut found = front?;
-    found.extend(back?.into_iter().rev());
-    Ok(found)
+        let own = own();
+        let other = other.map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (own, other.ok())
+    })
+}
+
+/// Tells whether a second thread would help to read so many processes.
+pub fn is_worth_a_thread(count: usize) -> bool {
+    count >= WORTH_A_THREAD && !is_alone()
 }
 
 /// Tells whether a second thread would only take the time of the first, or its descriptors: it begins with a copy of all
 /// that the first one has open at that moment.
-pub fn is_alone() -> bool {
+pub(super) fn is_alone() -> bool {
     /// What two threads read with, and as much again.
     const ENOUGH: u64 = 256;
     let few = getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft < ENOUGH);
