@@ -72,6 +72,14 @@ fn a_line_of_progress_never_fills_the_window() {
             "that is not all: {lines:?}"
         );
     }
+    // Nor does it when the window becomes narrower meanwhile.
+    let mut running = scene.tool("pgone").args(&operands).on(Terminal::new(100, 24).messages()).start();
+    running.wait_for_screen("number-two(");
+    scene.sh(&format!("stty cols 30 </proc/{}/fd/2", running.id().pid)).run().ended(0);
+    (0..3).for_each(|_| running.wait_for_screen("waiting for 6"));
+    running.signal(Signal::SIGTERM);
+    let lines = drawn(&running.finish().screen);
+    assert!(lines[0].len() > 30 && lines.last().is_some_and(|line| line.len() < 30), "{lines:?}");
     let dumb = scene.tool("pgone").args(&operands).args(["-t", "300ms"]).env("TERM", "dumb");
     let said = dumb.on(Terminal::new(80, 24).messages()).run().ended(124);
     assert_eq!(String::from_utf8_lossy(&said.screen), "pgone: wait: out of time\r\n");

@@ -26,7 +26,6 @@ pub struct Progress {
     begun: Instant,
     /// When the line is to be drawn; none where nobody watches.
     due: Option<Instant>,
-    width: usize,
     shown: String,
 }
 
@@ -38,9 +37,7 @@ impl Progress {
         let able = || stderr.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let begun = Instant::now();
         let due = (wanted && able()).then(|| begun + TENTHS);
-        let width = due.and_then(|_| terminal_size::terminal_size_of(&stderr));
-        let width = width.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
-        Self { begun, due, width: width.unwrap_or(80), shown: String::new() }
+        Self { begun, due, shown: String::new() }
     }
 
     /// How soon the line is to be drawn next; none: never.
@@ -80,8 +77,11 @@ impl Progress {
         let more = if count > names.len() && !names.is_empty() { ", ..." } else { "" };
         let colon = if names.is_empty() { "" } else { ": " };
         let line = format!("{what}, {time} {word}{colon}{}{more}", names.join(", "));
-        // A line that is as wide as the window would go on in the next one, and stay there.
-        let fits = table::fitting(&line, self.width.saturating_sub(1));
+        // Asked each time, for windows change. A line that is as wide as the window would go on in the next one, and stay
+        // there.
+        let width = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
+        let width = width.filter(|width| *width > 0).unwrap_or(80);
+        let fits = table::fitting(&line, width.saturating_sub(1));
         self.write(&line[..fits]);
     }
 
