@@ -133,12 +133,7 @@ impl Facts for Record {
 
     fn alive(&self) -> Option<Cell> {
         let word = self.text("alive")?;
-        let tone = match word.as_str() {
-            "alive" => Tone::Good,
-            "dead" => Tone::Bad,
-            _ => Tone::Notice,
-        };
-        Some(Cell::new(tone, word))
+        Some(Cell::new(life(&word), word))
     }
 
     fn severity(&self) -> Option<Cell> {
@@ -260,6 +255,7 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
         Ok(ms) if name.ends_with("_ms") => short_duration(Duration::from_millis(ms)),
         Ok(bytes) if name.ends_with("_bytes") => short_size(bytes),
         _ if name == "evidence" => evidence(raw),
+        _ if name == "locks" => held::locks_in_words(raw).unwrap_or_else(|| in_words(raw)),
         _ if is_time(name) => time(raw),
         _ if name == "sockets" => held::in_words(raw).unwrap_or_else(|| in_words(raw)),
         _ => in_words(raw),
@@ -267,9 +263,19 @@ pub(super) fn found(name: &str, raw: &RawValue) -> Option<Cell> {
     let tone = match (name, text.as_str()) {
         ("health", "ok" | "healthy") => Tone::Good,
         ("health", _) => Tone::Bad,
+        ("alive", word) => life(word),
         _ => Tone::Plain,
     };
     (!text.is_empty()).then(|| Cell::new(tone, text))
+}
+
+/// What it means that somebody lives, or does not.
+fn life(word: &str) -> Tone {
+    match word {
+        "alive" => Tone::Good,
+        "dead" => Tone::Bad,
+        _ => Tone::Notice,
+    }
 }
 
 /// Tells whether a field says when something was, by the wall clock.

@@ -1,4 +1,4 @@
-//! Sockets in a view: each as people name it.
+//! Sockets and locks in a view: each as people name it.
 
 use serde_json::value::RawValue;
 
@@ -9,6 +9,27 @@ use crate::text::{Text, visible};
 pub(super) fn in_words(raw: &RawValue) -> Option<String> {
     let sockets: Vec<Record> = serde_json::from_str(raw.get()).ok()?;
     let words: Option<Vec<String>> = sockets.iter().map(one).collect();
+    words.map(|words| words.join(", "))
+}
+
+/// The locks of a record in a few words; none where they are something else.
+pub(super) fn locks_in_words(raw: &RawValue) -> Option<String> {
+    let locks: Vec<Record> = serde_json::from_str(raw.get()).ok()?;
+    let one = |lock: &Record| {
+        let number = |name: &str| lock.field::<u64>(name).ok().flatten();
+        let mut words = format!("{} {}", lock.text("kind")?, lock.text("mode")?);
+        match (number("start")?, number("end")) {
+            // All of the file.
+            (0, None) => {}
+            (start, end) => {
+                let end = end.map_or(String::new(), |end| end.to_string());
+                words = format!("{words} {start}..{end}");
+            }
+        }
+        let waits = matches!(lock.field("waits"), Ok(Some(true)));
+        Some(if waits { format!("{words} (waits)") } else { words })
+    };
+    let words: Option<Vec<String>> = locks.iter().map(one).collect();
     words.map(|words| words.join(", "))
 }
 

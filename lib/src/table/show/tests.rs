@@ -293,6 +293,19 @@ fn sockets_are_shown_as_people_name_them() {
 }
 
 #[test]
+fn locks_and_sessions_are_shown_in_words() {
+    let file = r#"{"kind":"flock","mode":"write","start":0}"#;
+    let part = r#"{"kind":"posix","mode":"read","start":5,"end":9,"waits":true}"#;
+    let tail = r#"{"kind":"ofd","mode":"read","start":5}"#;
+    let line = format!(r#"{{"type":"other","v":1,"locks":[{file},{part},{tail}],"more":[{{"start":0}}]}}"#);
+    let words = "flock write, posix read 5..9 (waits), ofd read 5..";
+    assert!(shown(Shape::Table, PLAIN, &[&line]).contains(words));
+    let session = |alive: &str| format!(r#"{{"type":"session","v":1,"session":"s","alive":"{alive}"}}"#);
+    let view = shown(Shape::Table, PLAIN, &[&session("alive"), &session("dead"), &session("foreign")]);
+    assert!(view.contains("✔ alive") && view.contains("✘ dead") && view.contains("! foreign"), "{view}");
+}
+
+#[test]
 fn another_type_of_record_begins_another_table() {
     let (one, other) = (process(7, 0, "", "a"), r#"{"type":"summary","v":1,"count":3}"#);
     let text = shown(Shape::Table, PLAIN, &[&one, other]);
