@@ -45,7 +45,9 @@ fn from_inside_the_tree_all_ends_but_ones_own_line() {
 fn the_pipeline_that_reads_the_outcomes_lives_to_tell_them() {
     inside(|| {
         let scene = Scene::new();
-        let script = "\"$ACTOR\" idle --outlive 60 --same-session >/dev/null &
+        // The shell that is about to become the actor has the name of one that is to live.
+        let script = "\"$ACTOR\" idle --outlive 60 --same-session >ready &
+            until [ -s ready ]; do :; done
             echo $$ | pkill-tree --grace 5s | cat | tee told.ndjson >/dev/null";
         scene.sh(script).env("ACTOR", actor_program()).cwd(scene.home()).under(["--setsid"]).run().ended(0);
         let told = std::fs::read_to_string(scene.home().join("told.ndjson")).expect("what tee wrote");
