@@ -20,7 +20,8 @@ pub const TOOL: Tool = Tool { name: "porphans", command: Args::command };
 ///
 /// Reports the roots of orphaned trees: certain ones always, probable ones when a selector narrows the search. Where the
 /// root itself does not match but a process below it does, that process is reported. Never reports kernel threads,
-/// zombies, service managers, container shims, registered services, this tool, its ancestors or its pipeline.
+/// zombies, service managers, container shims, what lives in another container, registered services, this tool, its
+/// ancestors or its pipeline.
 #[derive(Parser)]
 #[command(name = "porphans", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Args {

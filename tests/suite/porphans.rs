@@ -1,5 +1,6 @@
 //! `porphans`: it finds all whose owner is gone and nobody else, says why, and says when it could not look.
 
+mod containers;
 mod looking;
 mod selecting;
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use procherd::error::Result;
 use procherd::evidence::{self, Evidence, Kind, Strength};
+use procherd::id::Pid;
 use procherd::select::{self, Facts as _};
 use procherd::source::Wants;
 use procherd::tree::{self, Index};
@@ -128,6 +129,15 @@ impl Finder {
             && self.session_mark(index).is_some_and(|id| lives(&id) && !ours(&id))
     }
 
+    /// Tells whether a process is in a container that this tool is not in: what is adopted in there is the affair of the
+    /// container's own init, and all of it ends with the container.
+    fn in_another_container(&self, index: Index) -> bool {
+        let scene = self.scene();
+        let container = |pid| scene.source().container(pid);
+        let found = container(scene.table().get(index).pid);
+        scene.is_live() && found.is_some() && found != container(Pid::this())
+    }
+
     /// Certain evidence counts by itself, probable evidence only when the search was narrowed. What the registry knows
     /// as a living service is no orphan, whatever its parent.
     fn reportable(&self, index: Index, evidence: &[Evidence]) -> bool {
@@ -137,6 +147,7 @@ impl Finder {
         (certain || self.search.selection().narrows())
             && (owner_dead || !self.belongs_to_others(index))
             && (owner_dead || registered.is_none_or(|entry| entry.owner_dead.is_some()))
+            && (owner_dead || !self.in_another_container(index))
     }
 
     /// The processes of an orphaned tree: those below its root, but not in the session of another terminal, where
@@ -193,7 +204,9 @@ impl Finder {
         let table = self.scene().table();
         let process = table.get(index);
         let ordinary = !process.kernel_thread && !process.is_zombie() && evidence::reaper(process).is_none();
-        ordinary && self.scene().registered.nearest(index, table).is_none()
+        ordinary
+            && self.scene().registered.nearest(index, table).is_none()
+            && !self.in_another_container(index)
     }
 
     /// What is written: the findings, or with `all` every member of their trees, parents first.
