@@ -2,11 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
 
 use super::engine::{Engine, LIMIT};
 use super::{recipe, services, write};
 use crate::support::tool::Tool;
-use crate::support::{Scene, arena, programs, project, skip};
+use crate::support::{SOON, Scene, arena, programs, project, skip, wait_until};
 
 /// What a client says of its call: who it is, where, what it was told, and which engine and project it was pointed to.
 const TELL: &str =
@@ -109,6 +112,26 @@ fn the_next_client_is_asked_where_the_first_has_no_compose() {
 }
 
 #[test]
+fn a_client_that_waits_for_ever_is_ended_and_what_it_left_is_named() {
+    let scene = Scene::new();
+    write(&scene, "compose.yaml", "services: {}\n");
+    // It has a process of its own below it, as the docker client has its plugin.
+    let stuck = "case $* in *version) ;; ps*) echo shop_web_1 ;; *) /bin/sleep 1003 & wait ;; esac";
+    let bin = play(&scene, &[("docker", stuck)]);
+    let begun = Instant::now();
+    let words = "--containers --grace 500ms";
+    let failed = stop(&scene, &bin, words).env("COMPOSE_HTTP_TIMEOUT", "1").run().ended(1);
+    let why = "docker compose down --remove-orphans --volumes --timeout 1: no end within 4 s";
+    assert!(failed.stderr.contains(why), "{failed:?}");
+    let text = failed.text();
+    assert!(text.contains("x docker compose down failed"), "{failed:?}");
+    assert!(text.contains("x containers that are still there: shop_web_1"), "{failed:?}");
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+    // Whoever watched a client sees its end a moment later.
+    wait_until(SOON, "nobody stays", || scene.carriers().is_empty());
+}
+
+#[test]
 fn containers_of_a_folder_above_are_left_alone() {
     let scene = Scene::new();
     write(&scene, "compose.yaml", "services: {}\n");
@@ -119,11 +142,16 @@ fn containers_of_a_folder_above_are_left_alone() {
     assert_eq!(told(&scene), "");
 }
 
-/// A file that compose reads: these services, a volume and a network. Its engine ends them with KILL after the grace.
-fn stack(scene: &Scene, folder: &str, services: &[&str]) {
+/// What takes no notice of TERM: the first process of a container that has no handler.
+const STUBBORN: &str = r#"["/bin/busybox", "sleep", "3600"]"#;
+/// What ends when it is asked.
+const POLITE: &str = r#"["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; /bin/busybox sleep 3600 & wait"]"#;
+
+/// A file that compose reads: these services, a volume and a network.
+fn stack(scene: &Scene, folder: &str, services: &[&str], command: &str) {
     let one = |name: &&str| {
         format!(
-            "  {name}:\n    image: {}\n    command: [\"/bin/busybox\", \"sleep\", \"3600\"]\n    networks: [inner]\n    volumes: [\"data:/data\"]\n",
+            "  {name}:\n    image: {}\n    command: {command}\n    networks: [inner]\n    volumes: [\"data:/data\"]\n",
             Engine::IMAGE
         )
     };
@@ -131,6 +159,17 @@ fn stack(scene: &Scene, folder: &str, services: &[&str]) {
     let text = format!("services:\n{services}networks:\n  inner: {{}}\nvolumes:\n  data: {{}}\n");
     // Of the names that compose looks for, the one that its first versions know as well.
     write(scene, &format!("{folder}/docker-compose.yml"), &text);
+}
+
+/// Starts the containers of a project.
+fn up(engine: &Engine<'_>, folder: &str) {
+    let line = format!("cd {folder} && {} up -d", engine.compose());
+    engine.recipe(&line).run().ended(0);
+}
+
+/// What the engine has of a project.
+fn of(engine: &Engine<'_>, project: &str) -> Vec<String> {
+    engine.everything().into_iter().filter(|thing| thing.contains(project)).collect()
 }
 
 // proves: S15 S28
@@ -142,28 +181,61 @@ fn an_engine_is_left_with_nothing_of_the_project_and_all_of_the_next() {
             Ok(engine) => engine,
             Err(why) => return skip(&format!("no engine of containers: {why}")),
         };
-        let up = |engine: &Engine<'_>, folder: &str| {
-            let line = format!("cd {folder} && {} up -d", engine.compose());
-            engine.recipe(&line).run().ended(0);
-        };
-        stack(&scene, "alpha", &["web", "worker", "former"]);
-        stack(&scene, "beta", &["web", "worker"]);
+        stack(&scene, "alpha", &["web", "worker", "former"], STUBBORN);
+        stack(&scene, "beta", &["web", "worker"], POLITE);
         up(&engine, "alpha");
         up(&engine, "beta");
+        engine.run("lone");
         // An orphan: its service is no longer in the file.
-        stack(&scene, "alpha", &["web", "worker"]);
-        let of = |engine: &Engine<'_>, project: &str| {
-            engine.everything().into_iter().filter(|thing| thing.contains(project)).collect::<Vec<_>>()
-        };
-        let (ours, innocents) = (of(&engine, "alpha"), of(&engine, "beta"));
-        assert_eq!((ours.len(), innocents.len()), (5, 4), "{ours:?} {innocents:?}");
+        stack(&scene, "alpha", &["web", "worker"], STUBBORN);
+        let innocents = |engine: &Engine<'_>| [of(engine, "beta"), of(engine, "lone")].concat();
+        let (ours, others) = (of(&engine, "alpha"), innocents(&engine));
+        assert_eq!((ours.len(), others.len()), (5, 5), "{ours:?} {others:?}");
         let stopped = engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(0);
         assert!(stopped.text().contains("[1/1] containers") && stopped.text().contains("ok"), "{stopped:?}");
         assert_eq!(of(&engine, "alpha"), Vec::<String>::new(), "containers, orphans, network and volume");
-        assert_eq!(of(&engine, "beta"), innocents, "the project next door goes on");
+        assert_eq!(innocents(&engine), others, "the project next door and the lone one go on");
         engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(0);
         let image = engine.images();
         assert!(image.contains(Engine::IMAGE), "images are nobody's: {image}");
+        // Who ends when asked takes none of the grace.
+        let begun = Instant::now();
+        engine.recipe("stop-dev --containers --grace 2m beta").run().ended(0);
+        assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+        assert_eq!(innocents(&engine), of(&engine, "lone"));
+        engine.end();
+    });
+}
+
+#[test]
+fn containers_that_could_not_be_taken_down_are_named() {
+    arena::inside(|| {
+        let scene = Scene::new();
+        let mut engine = match Engine::start(&scene, "", LIMIT) {
+            Ok(engine) => engine,
+            Err(why) => return skip(&format!("no engine of containers: {why}")),
+        };
+        stack(&scene, "alpha", &["web"], STUBBORN);
+        up(&engine, "alpha");
+        let ours = of(&engine, "alpha");
+        let file = scene.home().join("project/alpha/docker-compose.yml");
+        let good = std::fs::read_to_string(&file).expect("it is read");
+        std::fs::write(&file, "services: [\n").expect("written");
+        let broken = engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(1);
+        let named = broken.text().lines().find(|line| line.contains("still there: ")).unwrap_or_default();
+        assert!(named.contains("alpha") && named.contains("web"), "{broken:?}");
+        assert_eq!(of(&engine, "alpha"), ours);
+        std::fs::write(&file, good).expect("written");
+        // An engine that takes what it is told and never answers.
+        if engine.signal(Signal::SIGSTOP) {
+            let line = "COMPOSE_HTTP_TIMEOUT=2 stop-dev --containers --grace 1s alpha";
+            let stuck = engine.recipe(line).within(LIMIT).run().ended(1);
+            assert!(stuck.text().contains("down failed"), "{stuck:?}");
+            engine.signal(Signal::SIGCONT);
+            assert_eq!(of(&engine, "alpha"), ours);
+        }
+        engine.recipe("stop-dev --containers --force alpha").run().ended(0);
+        assert_eq!(of(&engine, "alpha"), Vec::<String>::new());
         engine.end();
     });
 }

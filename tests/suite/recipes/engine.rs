@@ -203,6 +203,18 @@ impl<'a> Engine<'a> {
         all
     }
 
+    /// Starts a container that belongs to no project.
+    pub(super) fn run(&self, name: &str) {
+        let (client, image) = (self.client, Self::IMAGE);
+        let line = format!("{client} run -d --network none --name {name} {image} /bin/busybox sleep 3600");
+        self.recipe(&line).run().ended(0);
+    }
+
+    /// Sends a signal to the engine; tells whether there is one that stays.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
+        self.daemon.as_ref().map(|daemon| daemon.signal(signal)).is_some()
+    }
+
     /// The images, one a line.
     pub(super) fn images(&self) -> String {
         self.recipe(&format!("{} images --format '{{{{.Repository}}}}:{{{{.Tag}}}}'", self.client))
