@@ -15,13 +15,15 @@ use crate::support::{SOON, Scene, arena, programs, project, skip, wait_until};
 const TELL: &str =
     r#"echo "${0##*/} in ${PWD##*/}: $* (${DOCKER_HOST:-} ${COMPOSE_PROJECT_NAME:-})" >> "$TOLD""#;
 
-/// A client that has the commands of compose.
+/// A client that has the commands of compose. It knows of one container, of the folder that `MARKED` names.
 fn client() -> String {
-    format!("case $* in *version) ;; *) {TELL} ;; esac")
+    let seen = "case $* in *working_dir=*/\"${MARKED:-}\") echo shop_web_1 ;; esac";
+    format!("case $* in *version) ;; ps*) {seen} ;; *) {TELL} ;; esac")
 }
 
-/// A docker without its plugin for compose. It knows of one container of a project.
-const BARE: &str = "case $1 in ps) case $* in *working_dir=*/project) echo 4f2a ;; esac ;; *) exit 1 ;; esac";
+/// A docker without its plugin for compose. It knows of a container likewise.
+const BARE: &str =
+    r#"case $1 in ps) case $* in *working_dir=*/"${MARKED:-}") echo 4f2a ;; esac ;; *) exit 1 ;; esac"#;
 
 /// A folder of programs that are played by a line of the shell.
 fn play(scene: &Scene, programs: &[(&str, &str)]) -> PathBuf {
@@ -76,6 +78,15 @@ fn containers_of_the_project_are_taken_down_by_the_client_that_is_installed() {
         stop(&scene, &bin, "--containers").env("DOCKER_HOST", "tcp://x").env("COMPOSE_PROJECT_NAME", "shop");
     named.run().ended(0);
     assert_eq!(told(&scene), format!("docker in project: {down} 3 (tcp://x shop)\n"), "as compose knows it");
+    std::os::unix::fs::symlink(scene.home().join("project"), scene.home().join("project/link"))
+        .expect("made");
+    for (folder, marked) in [("", "project"), ("link", "link"), ("link", "project")] {
+        let words = format!("--containers {folder}");
+        let other = stop(&scene, &bin, &words).env("MARKED", marked).run().ended(1);
+        assert!(other.text().contains("x containers that are still there: shop_web_1"), "{other:?}");
+        let called = if folder.is_empty() { "project" } else { folder };
+        assert!(told(&scene).starts_with(&format!("docker in {called}: {down} ")), "as it was called");
+    }
     let failing =
         play(&scene, &[("docker", "case $* in *version) ;; *) echo 'no daemon' >&2; exit 1 ;; esac")]);
     let failed = stop(&scene, &failing, "--containers").run().ended(1);
@@ -103,7 +114,8 @@ fn the_next_client_is_asked_where_the_first_has_no_compose() {
     }
     let missing = "docker compose, docker-compose and podman compose are all missing";
     // Containers that are seen and cannot be taken down are told, and are something that is left.
-    let seen = stop(&scene, &play(&scene, &[("docker", BARE)]), "--containers").run().ended(1);
+    let seen = stop(&scene, &play(&scene, &[("docker", BARE)]), "--containers").env("MARKED", "project");
+    let seen = seen.run().ended(1);
     assert!(seen.text().contains(missing) && seen.text().contains("still there: 4f2a"), "{seen:?}");
     for clients in [vec![("docker", "exit 1")], vec![]] {
         let without = stop(&scene, &play(&scene, &clients), "--containers").run().ended(0);
@@ -183,6 +195,7 @@ fn an_engine_is_left_with_nothing_of_the_project_and_all_of_the_next() {
         };
         stack(&scene, "alpha", &["web", "worker", "former"], STUBBORN);
         stack(&scene, "beta", &["web", "worker"], POLITE);
+        stack(&scene, "gamma", &["web"], POLITE);
         up(&engine, "alpha");
         up(&engine, "beta");
         engine.run("lone");
@@ -198,6 +211,12 @@ fn an_engine_is_left_with_nothing_of_the_project_and_all_of_the_next() {
         engine.recipe("stop-dev --containers --grace 1s alpha").run().ended(0);
         let image = engine.images();
         assert!(image.contains(Engine::IMAGE), "images are nobody's: {image}");
+        // Compose knows containers of the folder under another name alone, where they were started so.
+        engine.recipe(&format!("cd gamma && {} -p other up -d", engine.compose())).run().ended(0);
+        let told = engine.recipe("stop-dev --containers --force gamma").run().ended(1);
+        assert!(told.text().contains("still there: other"), "{told:?}");
+        engine.recipe("COMPOSE_PROJECT_NAME=other stop-dev --containers --force gamma").run().ended(0);
+        assert_eq!(of(&engine, "other"), Vec::<String>::new());
         // Who ends when asked takes none of the grace.
         let begun = Instant::now();
         engine.recipe("stop-dev --containers --grace 2m beta").run().ended(0);
