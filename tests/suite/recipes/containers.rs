@@ -213,6 +213,7 @@ fn an_engine_is_left_with_nothing_of_the_project_and_all_of_the_next() {
         assert!(image.contains(Engine::IMAGE), "images are nobody's: {image}");
         // Compose knows containers of the folder under another name alone, where they were started so.
         engine.recipe(&format!("cd gamma && {} -p other up -d", engine.compose())).run().ended(0);
+        assert_eq!(engine.shares(), Vec::<&str>::new(), "it writes to these folders of the machine");
         let told = engine.recipe("stop-dev --containers --force gamma").run().ended(1);
         assert!(told.text().contains("still there: other"), "{told:?}");
         engine.recipe("COMPOSE_PROJECT_NAME=other stop-dev --containers --force gamma").run().ended(0);

@@ -1,5 +1,6 @@
 //! An engine of containers of a test's own: started below the scene, in a network of its own, and ended with it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,18 @@ use crate::support::{Scene, arena, skip};
 
 /// How long an engine may take to answer.
 pub(super) const LIMIT: Duration = Duration::from_mins(1);
+
+/// Runs a program that sees what it writes to some folders of the machine, and nobody else does: in a mount namespace of
+/// its own they lie below what goes with it. The engine has its key in `/etc/docker`, and makes folders in the others.
+const IN_A_COPY: &str = r#"
+mount -t tmpfs tmpfs "$0" || exit
+for place in /etc /opt /run; do
+    [ -d "$place" ] || continue
+    mkdir -p "$0$place/upper" "$0$place/work" || exit
+    mount -t overlay -o "lowerdir=$place,upperdir=$0$place/upper,workdir=$0$place/work" overlay "$place" || exit
+done
+exec "$@"
+"#;
 
 /// An engine that answers, with an image of one static program.
 pub(super) struct Engine<'a> {
@@ -110,6 +123,7 @@ impl<'a> Engine<'a> {
     /// It has a network namespace of its own, so the bridges that it makes go with it, and needs no iptables there:
     /// nobody reaches its containers. `--bridge=none` leaves out the bridge of its own only; compose makes others.
     /// Its storage needs no module of the kernel, and its cgroups no systemd.
+    /// Some of its files have places that no option moves: see [`IN_A_COPY`].
     fn start_daemon(&mut self, limit: Duration) -> Result<(), String> {
         let (at, name) = (self.folder().display().to_string(), self.name());
         let files = format!(
@@ -120,9 +134,12 @@ impl<'a> Engine<'a> {
             format!("--storage-driver=vfs --exec-opt=native.cgroupdriver=cgroupfs --cgroup-parent=/{name}");
         let names = format!("--containerd-namespace={name} --containerd-plugins-namespace={name}p");
         let words = format!("--host=unix://{at}/socket {files} {network} {kernel} {names}");
-        let line = format!("exec unshare --net dockerd {words} >{at}/log 2>&1");
+        let line = format!(
+            "mkdir -p {at}/own && exec unshare --net --mount sh -c \"$IN_A_COPY\" {at}/own dockerd {words} >{at}/log 2>&1"
+        );
         // It may live as long as the longest test.
-        let mut daemon = self.recipe(&line).within(Duration::from_mins(15)).start();
+        let daemon = self.recipe(&line).env("IN_A_COPY", IN_A_COPY);
+        let mut daemon = daemon.within(Duration::from_mins(15)).start();
         let mut ended = false;
         let socket = self.folder().join("socket");
         // A client has no limit of its own, and an engine may take what it says and never answer.
@@ -213,6 +230,15 @@ impl<'a> Engine<'a> {
     /// Sends a signal to the engine; tells whether there is one that stays.
     pub(super) fn signal(&self, signal: Signal) -> bool {
         self.daemon.as_ref().map(|daemon| daemon.signal(signal)).is_some()
+    }
+
+    /// The folders that the engine writes to and that are those of the machine.
+    pub(super) fn shares(&self) -> Vec<&'static str> {
+        let Some(daemon) = &self.daemon else { return Vec::new() };
+        let device = |path: &str| std::fs::metadata(path).map(|facts| facts.dev()).ok();
+        let of_its = |place: &str| device(&format!("/proc/{}/root{place}", daemon.id().pid));
+        let places = ["/etc", "/opt", "/run"].into_iter();
+        places.filter(|place| device(place).is_some_and(|dev| of_its(place) == Some(dev))).collect()
     }
 
     /// The images, one a line.
