@@ -207,7 +207,8 @@ impl Folder {
     /// failure leaves the one or the other, whole.
     ///
     /// ext4 does so (ext4(5), `auto_da_alloc`), where there is a file to replace, and has set the room aside by the time
-    /// the file is written; tmpfs has no disk. btrfs has stopped to (Linux 3.17); XFS and network file systems never did.
+    /// the file is written; without a journal it promises nothing in any case. tmpfs has no disk. btrfs has stopped to
+    /// (Linux 3.17); XFS and network file systems never did.
     fn replaces_whole(&self) -> Result<bool> {
         let known = nix::sys::statfs::fstatfs(&self.fd)
             .is_ok_and(|facts| [EXT4_SUPER_MAGIC, TMPFS_MAGIC].contains(&facts.filesystem_type()));
