@@ -134,8 +134,9 @@ impl Finder {
     fn in_another_container(&self, index: Index) -> bool {
         let scene = self.scene();
         let container = |pid| scene.source().container(pid);
-        let found = container(scene.table().get(index).pid);
-        scene.is_live() && found.is_some() && found != container(Pid::this())
+        scene.is_live()
+            && container(scene.table().get(index).pid)
+                .is_some_and(|found| container(Pid::this()).as_ref() != Some(&found))
     }
 
     /// Certain evidence counts by itself, probable evidence only when the search was narrowed. What the registry knows
