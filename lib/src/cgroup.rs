@@ -131,8 +131,9 @@ const SWEPT: usize = 64;
 impl Group {
     /// Makes an empty one below our own. `label` is for people.
     ///
-    /// `Unsupported`: there is no version 2 here. `Denied`: our own cgroup was not given to us to be divided. That is so for root, too, where a
-    /// service manager keeps the tree and has delegated no part of it that we are in, unless this was `asked` for.
+    /// `Unsupported`: there is no version 2 here. `Denied`: our own cgroup was not given to us to be divided. That is so
+    /// for root, too, where a service manager keeps the tree and has delegated no part of it that we are in, unless this
+    /// was `asked` for.
     pub fn make(purpose: For, label: &str, asked: bool) -> Result<Self> {
         let none = || Error::new(Kind::Unsupported, "make cgroup", "", "no cgroup v2 is mounted here");
         let hierarchy = Hierarchy::find().ok_or_else(none)?;

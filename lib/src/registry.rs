@@ -15,8 +15,8 @@
 //! [`Registry::change`] is one transaction: lock, read again, change, write beside, fsync, rename; then the lock is given
 //! back and the folder synced, so that the disk keeps the new name as well. [`Registry::put`] waits for no disk where the
 //! file system keeps one version or the other by itself. On every error the registry is what it was, byte for byte.
-//! Programs that write it without the lock can lose changes, their own and
-//! ours; what they write in place is read again when it is met half written.
+//! Programs that write it without the lock can lose changes, their own and ours; what they write in place is read again
+//! when it is met half written.
 //!
 //! Never fork between the begin and the end of a [`Registry::change`].
 

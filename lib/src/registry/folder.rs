@@ -254,7 +254,7 @@ pub(super) enum Durable {
 impl Draft<'_> {
     /// Writes the content and puts it in place of the registry in one step. False: somebody took the draft away, since the
     /// lock was taken over: see `lock`.
-    pub(super) fn publish(self, bytes: &[u8], durable: Durable) -> Result<bool> {
+    pub(super) fn publish(mut self, bytes: &[u8], durable: Durable) -> Result<bool> {
         let on = || self.folder.path.display().to_string();
         let failed = |error: std::io::Error| Error::system("write registry", on(), error);
         let size = bytes.len() as u64;
@@ -271,19 +271,18 @@ impl Draft<'_> {
         if durable == Durable::Yes || !folder.replaces_whole()? {
             self.file.sync_all().map_err(failed)?;
         }
-        self.rename("write registry", &folder.name).map(|file| file.is_some())
+        self.rename("write registry", &folder.name)
     }
 
-    /// Puts the draft in place of another file of the folder, and gives it. None: somebody took it away.
-    pub(super) fn rename(mut self, what: &'static str, name: &OsStr) -> Result<Option<File>> {
+    /// Puts the draft in place of another file of the folder. False: somebody took it away.
+    pub(super) fn rename(&mut self, what: &'static str, name: &OsStr) -> Result<bool> {
         let folder = self.folder;
-        let failed = |error: std::io::Error| Error::system(what, folder.path.display(), error);
         match renameat(&folder.fd, self.name.as_os_str(), &folder.fd, name) {
             Ok(()) => self.named = true,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(failed(errno.into())),
+            Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(Error::system(what, folder.path.display(), errno)),
         }
-        self.file.try_clone().map(Some).map_err(failed)
+        Ok(self.named)
     }
 }
 

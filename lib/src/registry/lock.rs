@@ -141,11 +141,16 @@ fn wait(folder: &Folder, file: File, id: FileId, deadline: Instant) -> Result<Op
 
 /// Puts a lock file in place that this process holds already. None: somebody else was faster.
 fn take_over(folder: &Folder, name: &OsStr) -> Result<Option<File>> {
-    let draft = folder.draft()?;
+    const WHAT: &str = "take over registry lock";
+    let mut draft = folder.draft()?;
     draft.file.try_lock().map_err(|error| {
         Error::system("lock registry", folder.path().display(), std::io::Error::from(error))
     })?;
-    draft.rename("take over registry lock", name)
+    if !draft.rename(WHAT, name)? {
+        return Ok(None);
+    }
+    let file = draft.file.try_clone();
+    file.map(Some).map_err(|error| Error::system(WHAT, folder.path().display(), error))
 }
 
 /// Who holds a lock, as the kernel tells it (`/proc/locks`, `proc_locks(5)`). None where it does not show.
